@@ -1,0 +1,70 @@
+// MetricsSnapshot: what the shard counted, copied out for a scrape.
+//
+// The shard counts in plain integers of its own and publishes a copy now and then; nothing on the hot path
+// is shared. Names, labels and help are in metrics.def.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "purgeline/delivery.h"
+#include "purgeline/event.h"
+#include "purgeline/histogram.h"
+#include "purgeline/record.h"
+#include "purgeline/types.h"
+
+namespace purgeline {
+
+enum class CoalesceHow : std::uint8_t { opened, joined_waiting, joined_in_flight, covered };
+inline constexpr std::size_t kCoalesceHow = 4;
+[[nodiscard]] const char* coalesce_how_name(CoalesceHow how);
+
+// The HTTP statuses that are counted by name: a cache's answer must not be able to make new labels.
+inline constexpr std::array<std::uint16_t, 14> kCountedStatuses{200, 204, 400, 403, 404, 405, 408,
+                                                                413, 414, 429, 500, 501, 502, 503};
+inline constexpr std::size_t kStatuses = kCountedStatuses.size() + 1;  // the last is "other"
+[[nodiscard]] std::size_t status_index(std::uint16_t status);
+[[nodiscard]] const char* status_name(std::size_t index);
+
+enum class LinkError : std::uint8_t { refused, timed_out, closed, reset, malformed, resolve, other };
+inline constexpr std::size_t kLinkErrors = 7;
+[[nodiscard]] const char* link_error_name(LinkError error);
+
+#define GROUP(Struct, labels) struct Struct {
+#define COUNTER(field, name, help) std::uint64_t field{0};
+#define GAUGE(field, name, help) double field{0};
+#define COUNTER_BY(field, n, namer, label, name, help) std::array<std::uint64_t, n> field{};
+#define HISTOGRAM(field, name, help) Histogram field{};
+#define END(Struct) };
+#include "purgeline/metrics.def"
+#undef GROUP
+#undef COUNTER
+#undef GAUGE
+#undef COUNTER_BY
+#undef HISTOGRAM
+#undef END
+
+// One row of /readyz.
+struct ReadyCheck {
+  std::string name;
+  bool ok{false};
+  std::string detail;
+};
+
+struct MetricsSnapshot {
+  struct Topic { std::string topic; TopicMetrics metrics; };
+  struct Partition { PartitionName name; PartitionMetrics metrics; };
+  struct Target { std::string layer; std::string target; TargetState state{}; TargetMetrics metrics; };
+  ShardMetrics shard;
+  std::vector<Topic> topics;
+  std::vector<Partition> partitions;
+  std::vector<Target> targets;
+  std::vector<ReadyCheck> ready;
+  std::string io_backend;  // "uring" or "epoll"
+  std::string io_reason;   // why not uring; empty when it is
+  MonoTime taken{};
+};
+
+}  // namespace purgeline

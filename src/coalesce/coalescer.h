@@ -1,0 +1,146 @@
+// Coalescer: per (target, key) at most one purge waiting and one in flight, however many events want it.
+//
+// Place:  between route and dispatch. Journeys (journeys.h) say which event wants which key on which
+//         target; dispatch take()s what is due and the pipeline returns the outcome.
+// Thread: the shard's.
+// Bound:  keys and bytes as KeyTable; joins as many as events times the widest layer.
+//
+// The rule that keeps pages fresh: an event with version v may share a purge only when that purge starts
+// after v. A waiting purge starts later than now, so everything may join it. One in flight, or the last
+// one that was answered well, is shared only when its start is strictly after v: times are read once per
+// turn, so an equal time says nothing about the order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "coalesce/delay_line.h"
+#include "coalesce/key_table.h"
+#include "coalesce/pool.h"
+#include "purgeline/clock.h"
+#include "purgeline/delivery.h"
+#include "purgeline/metrics.h"
+#include "purgeline/ring.h"
+
+namespace purgeline {
+
+struct CoalescerOptions {
+  std::uint32_t keys{0};       // capacity in keys
+  std::uint64_t bytes{0};      // capacity in bytes of URLs
+  std::uint32_t joins{0};      // events that may wait, times the widest layer
+  std::uint32_t targets{0};
+  Duration window{0};          // least time between the starts of two purges of one slot
+};
+
+// Told when a purge that an event shares has ended for good on one target.
+class SettleSink {
+ public:
+  virtual ~SettleSink() = default;
+  // `answered`: when the purge that covers the event was answered. `dead`: it was given up, on disk.
+  virtual void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) = 0;
+};
+
+class Coalescer : public DeliveryQueue {
+ public:
+  Coalescer(const CoalescerOptions& options, Clock& clock);
+  void set_sink(SettleSink& sink) { sink_ = &sink; }
+  void set_window(Duration window) { options_.window = window; }
+
+  // ---- keys
+  // REQUIRES: key_room() > 0. One user more; release() ends it.
+  std::uint32_t hold(const Key& key, const KeyText& text);
+  void release(std::uint32_t key) { keys_.release(key); }
+  [[nodiscard]] std::uint64_t key_room() const { return keys_.room(); }
+  [[nodiscard]] std::uint32_t join_room() const { return joins_.room(); }
+
+  // ---- wanting a purge
+  struct Want {
+    CoalesceHow how;
+    MonoTime answered{};  // for covered: when the covering purge was answered
+  };
+  // The event wants `key`, which it holds, purged on `target` after `version`.
+  Want want(TargetId target, std::uint32_t key, MonoTime version, std::uint32_t event);
+  // A purge that settles nothing: sent because the layer before does not answer. False when one that
+  // starts after `version` is already there.
+  bool want_ahead(TargetId target, std::uint32_t key, MonoTime version);
+
+  // ---- dispatch's side
+  std::optional<Delivery> take(TargetId target) override;
+  [[nodiscard]] bool ready(TargetId target) const override;
+  // What the pipeline knows of a delivery in flight, for dead letters. Empty for a stale id.
+  struct InFlight {
+    TargetId target;
+    KeyText text;
+    std::uint32_t some_event;  // one event that shares it, kNone when it settles nothing
+  };
+  [[nodiscard]] std::optional<InFlight> find(DeliveryId id);
+  // Ends an attempt. A dead outcome ends it for good: the caller has the dead letter on disk. False for
+  // a stale id.
+  bool complete(DeliveryId id, const Outcome& outcome);
+
+  // ---- the loop's side
+  // Earliest moment at which something becomes ready that is not.
+  [[nodiscard]] std::optional<MonoTime> next_due() const;
+  [[nodiscard]] std::uint64_t waiting(TargetId target) const;
+  [[nodiscard]] std::optional<MonoTime> oldest_waiting(TargetId target) const;
+  [[nodiscard]] std::uint64_t used_bytes() const { return keys_.used_bytes(); }
+  [[nodiscard]] const std::array<std::uint64_t, kCoalesceHow>& counts() const { return counts_; }
+
+ private:
+  static constexpr MonoTime kNever = MonoTime::min();
+
+  struct Join {
+    std::uint32_t event{kNone};
+    std::uint32_t next{kNone};
+  };
+  struct Slot {
+    MonoTime started{kNever};        // the attempt in flight
+    MonoTime last_start{kNever};     // any attempt, for the window
+    MonoTime good_start{kNever};     // the last attempt that was answered well
+    MonoTime good_answer{kNever};
+    MonoTime not_before{kNever};     // of the waiting delivery
+    MonoTime waiting_since{kNever};
+    std::uint32_t waiting_joins{kNone};
+    std::uint32_t flying_joins{kNone};
+    std::uint32_t generation{0};
+    std::uint32_t good_then{0};
+    std::uint16_t attempts{0};
+    std::uint8_t lonely{0};
+    std::uint8_t denials{0};
+    bool alone{false};
+    bool waiting{false};
+    bool in_flight{false};
+    bool parked{false};  // waiting, in no queue: an attempt for it is still in flight
+  };
+  struct Line {  // what waits for one target
+    explicit Line(std::size_t capacity) : ready(capacity), delayed(capacity) {}
+    Ring<std::uint32_t> ready;  // slot numbers, each with a waiting delivery
+    DelayLine delayed;
+    std::uint32_t parked{0};
+  };
+
+  [[nodiscard]] std::uint32_t number(TargetId target, std::uint32_t key) const;
+  [[nodiscard]] Slot& slot(std::uint32_t number);
+  void join(std::uint32_t& list, std::uint32_t event);
+  void open(std::uint32_t number, MonoTime due);
+  void enqueue(std::uint32_t number);
+  void unpark(std::uint32_t number);
+  void wait_again(std::uint32_t number, const Outcome& outcome);
+  void settle(std::uint32_t number, MonoTime answered, bool dead);
+  void count(CoalesceHow how) { ++counts_[static_cast<std::size_t>(how)]; }
+  [[nodiscard]] Slot* in_flight(DeliveryId id);
+
+  CoalescerOptions options_;
+  Clock& clock_;
+  SettleSink* sink_{nullptr};
+  KeyTable keys_;
+  Pool<Join> joins_;
+  std::vector<std::unique_ptr<Slot[]>> slots_;  // chunks of kSlotChunk keys, all targets of a key together
+  std::vector<Line> lines_;
+  std::array<std::uint64_t, kCoalesceHow> counts_{};
+};
+
+}  // namespace purgeline

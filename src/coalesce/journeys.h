@@ -1,0 +1,116 @@
+// Journeys: each unfinished event on its way through the layers.
+//
+// Place:  between route and the coalescer. accept() starts an event at layer 1; when all targets of a
+//         layer have settled it, it goes on to the next with the version that this layer passes on: the
+//         latest answer of the purges that covered it. Until then the layer may have handed out the old
+//         copy, so nothing that started earlier on the next layer will do.
+// Thread: the shard's.
+// Bound:  `events` unfinished events. room() says how many more fit; the caller reads no more than that.
+//
+// A layer that does not settle an event within `layer_deadline` does not hold the next one back any
+// longer: a purge is sent ahead there. It settles nothing; the event still owes its ordinary purge there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "coalesce/coalescer.h"
+#include "coalesce/pool.h"
+#include "purgeline/clock.h"
+#include "purgeline/event.h"
+
+namespace purgeline {
+
+// What the caller wants back with each event: its place in a ledger.
+struct EventTicket {
+  PartitionId partition;
+  std::uint64_t sequence{0};
+};
+
+struct JourneyInput {
+  Key key;
+  KeyText text;
+  MonoTime version{};
+  EventTicket ticket;
+  std::optional<WallTime> event_time;
+};
+
+struct FinishedEvent {
+  EventTicket ticket;
+  MonoTime arrived{};
+  std::optional<WallTime> event_time;
+  bool dead{false};  // a dead letter was kept for at least one target
+};
+
+class JourneySink {
+ public:
+  virtual ~JourneySink() = default;
+  // One target is done with the event.
+  virtual void on_target_done(const EventTicket& ticket, TargetId target) = 0;
+  // All are. The event is forgotten when this returns.
+  virtual void on_finished(const FinishedEvent& event) = 0;
+};
+
+struct JourneyOptions {
+  std::uint32_t events{0};
+  Duration layer_deadline{0};
+  std::vector<std::vector<TargetId>> layers;  // in refill order, none empty
+};
+
+class Journeys : public SettleSink {
+ public:
+  Journeys(JourneyOptions options, Coalescer& coalescer, Clock& clock, JourneySink& sink);
+
+  // How many more events are certain to fit.
+  [[nodiscard]] std::uint64_t room() const;
+  [[nodiscard]] std::uint32_t unfinished() const { return events_.used(); }
+  // REQUIRES: room() > 0.
+  void accept(const JourneyInput& input);
+
+  // Sends ahead what the layer deadline has come for.
+  void turn();
+  [[nodiscard]] std::optional<MonoTime> next_due() const;
+  [[nodiscard]] std::uint64_t sent_ahead() const { return sent_ahead_; }
+
+  void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) override;
+  // The ticket of an event that shares a delivery in flight.
+  [[nodiscard]] EventTicket ticket(std::uint32_t event) const { return events_[event].ticket; }
+
+ private:
+  struct Event {
+    EventTicket ticket;
+    MonoTime arrived{};
+    MonoTime version{};     // for the current layer
+    MonoTime answered{};    // latest answer of the current layer so far
+    MonoTime deadline{};    // when the next layer is sent ahead
+    WallTime event_time{};
+    std::uint32_t key{kNone};
+    std::uint32_t earlier{kNone};  // the list of deadlines, earliest first
+    std::uint32_t later{kNone};
+    std::uint8_t layer{0};
+    std::uint8_t pending{0};  // targets of the current layer that have not settled it
+    std::uint8_t ahead{0};    // layers after the current one that were sent ahead
+    bool timed{false};        // in the list of deadlines
+    bool has_time{false};
+    bool dead{false};
+  };
+
+  void enter_layers(std::uint32_t index);
+  void finish(std::uint32_t index);
+  void start_deadline(std::uint32_t index);
+  void stop_deadline(std::uint32_t index);
+  void send_ahead(std::uint32_t index);
+
+  JourneyOptions options_;
+  Coalescer& coalescer_;
+  Clock& clock_;
+  JourneySink& sink_;
+  std::uint32_t widest_{1};
+  Pool<Event> events_;
+  std::uint32_t earliest_{kNone};
+  std::uint32_t latest_{kNone};
+  std::uint64_t sent_ahead_{0};
+};
+
+}  // namespace purgeline
