@@ -38,11 +38,10 @@ enum class RejectReason : std::uint8_t {
   bad_host,
   bad_port,
   bad_character,  // a control, space or DEL that could split a request
-  too_deep,       // nested deeper than 32
   too_large,      // a record over 4 MiB
   tombstone,      // a record without a value
 };
-inline constexpr std::size_t kRejectReasons = 13;
+inline constexpr std::size_t kRejectReasons = 12;
 [[nodiscard]] const char* reject_reason_name(RejectReason reason);  // "not_json", ...
 
 // What became of an event, for counting: every event that was read gets exactly one.

@@ -257,10 +257,11 @@ void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {
 }
 
 std::optional<MonoTime> Coalescer::next_due() const {
+  // What is due already waits for dispatch, which knows itself when it can take it.
   std::optional<MonoTime> earliest;
   for (const Line& line : lines_) {
     const auto due = line.delayed.next_due();
-    if (due && (!earliest || *due < *earliest)) earliest = due;
+    if (due && *due > clock_.now() && (!earliest || *due < *earliest)) earliest = due;
   }
   return earliest;
 }

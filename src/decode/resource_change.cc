@@ -1,0 +1,165 @@
+#include "decode/resource_change.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "decode/time.h"
+#include "purgeline/check.h"
+
+namespace purgeline {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+// What is taken from a record. The views point into the parser's own string buffer.
+struct Fields {
+  std::optional<std::string_view> uri;
+  std::string_view id;
+  std::string_view dt;
+  std::string_view domain;
+  bool meta{false};
+  bool uri_seen{false};
+  bool duplicate{false};
+  Tag tag{Tag::none};
+};
+
+// A string, or nothing when the value has another type: then the field counts as missing.
+simdjson::error_code take_string(ondemand::value value, std::optional<std::string_view>& out) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type != ondemand::json_type::string) return simdjson::SUCCESS;
+  std::string_view text;
+  if (const auto error = value.get_string().get(text)) return error;
+  out = text;
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code take_text(ondemand::value value, std::string_view& out) {
+  std::optional<std::string_view> text;
+  if (const auto error = take_string(value, text)) return error;
+  if (text) out = *text;
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code read_meta(ondemand::value value, Fields& fields) {
+  fields.duplicate = fields.duplicate || fields.meta;
+  fields.meta = true;
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type != ondemand::json_type::object) return simdjson::SUCCESS;
+  ondemand::object object;
+  if (const auto error = value.get_object().get(object)) return error;
+  for (auto entry : object) {
+    ondemand::field field;
+    if (const auto error = std::move(entry).get(field)) return error;
+    std::string_view key;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    simdjson::error_code error = simdjson::SUCCESS;
+    if (key == "uri") {
+      fields.duplicate = fields.duplicate || fields.uri_seen;
+      fields.uri_seen = true;
+      error = take_string(field.value(), fields.uri);
+    } else if (key == "id") {
+      error = take_text(field.value(), fields.id);
+    } else if (key == "dt") {
+      error = take_text(field.value(), fields.dt);
+    } else if (key == "domain") {
+      error = take_text(field.value(), fields.domain);
+    }
+    if (error) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
+  ondemand::json_type type{};
+  if (const auto error = value.type().get(type)) return error;
+  if (type != ondemand::json_type::array) return simdjson::SUCCESS;
+  ondemand::array array;
+  if (const auto error = value.get_array().get(array)) return error;
+  for (auto element : array) {
+    ondemand::value first;
+    if (const auto error = std::move(element).get(first)) return error;
+    std::string_view text;
+    if (const auto error = take_text(first, text)) return error;
+    fields.tag = text == "mediawiki" ? Tag::mediawiki : Tag::other;
+    break;  // the first one says who sent it
+  }
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
+  ondemand::object object;
+  if (const auto error = document.get_object().get(object)) return error;
+  for (auto entry : object) {
+    ondemand::field field;
+    if (const auto error = std::move(entry).get(field)) return error;
+    std::string_view key;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    simdjson::error_code error = simdjson::SUCCESS;
+    if (key == "meta") error = read_meta(field.value(), fields);
+    else if (key == "tags") error = read_tags(field.value(), fields);
+    if (error) return error;
+  }
+  // There is no location left when the whole text was used; anything behind the object is not JSON.
+  const bool used_up = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+  return used_up ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
+}
+
+DecodeResult rejected(RejectReason reason) {
+  DecodeResult result;
+  result.reason = reason;
+  return result;
+}
+
+}  // namespace
+
+struct PurgeDecoder::Parser {
+  ondemand::parser parser;
+  std::vector<char> padded;
+};
+
+PurgeDecoder::PurgeDecoder() : parser_(std::make_unique<Parser>()) {}
+PurgeDecoder::~PurgeDecoder() = default;
+
+DecodeResult PurgeDecoder::decode(std::string_view json) {
+  if (json.empty()) return rejected(RejectReason::tombstone);
+  if (json.size() > kMaxRecord) return rejected(RejectReason::too_large);
+  std::vector<char>& padded = parser_->padded;
+  const std::size_t needed = json.size() + simdjson::SIMDJSON_PADDING;
+  if (padded.size() < needed) padded.resize(std::max(needed, padded.size() * 2));
+  std::memcpy(padded.data(), json.data(), json.size());
+  std::memset(padded.data() + json.size(), ' ', simdjson::SIMDJSON_PADDING);
+
+  ondemand::document document;
+  Fields fields;
+  auto error = parser_->parser.iterate(padded.data(), json.size(), padded.size()).get(document);
+  if (!error) error = read_event(document, fields);
+  if (error == simdjson::UTF8_ERROR) return rejected(RejectReason::not_utf8);
+  if (error) return rejected(RejectReason::not_json);
+  if (fields.domain == "canary") {
+    DecodeResult result;
+    result.kind = DecodeKind::canary;
+    return result;
+  }
+  if (fields.duplicate) return rejected(RejectReason::duplicate_key);
+  if (!fields.uri) return rejected(RejectReason::no_uri);
+
+  Url url;
+  if (const auto reason = splitter_.split(*fields.uri, url)) return rejected(*reason);
+  DecodeResult result;
+  result.kind = DecodeKind::event;
+  result.event.key = url.key;
+  result.event.host = url.host;
+  result.event.target = url.target;
+  result.event.id = fields.id;
+  result.event.dt = parse_time(fields.dt);
+  result.event.tag = fields.tag;
+  return result;
+}
+
+}  // namespace purgeline

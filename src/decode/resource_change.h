@@ -1,0 +1,47 @@
+// PurgeDecoder: one record of a purge topic into a PurgeEvent, or a reason why not.
+//
+// Place:  after the source. The format is resource_change 1.0.0; of it only meta.uri is needed.
+// Thread: one; it owns the buffers that the event points into.
+// Bound:  records of kMaxRecord bytes. Nothing is allocated for an event once the buffer has grown to the
+//         largest record seen.
+//
+// Unknown fields are ignored, and so is a missing or malformed time: an event without one is purged as an
+// event of now. A key that stands twice is refused where it matters, since readers differ in which counts.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "decode/url.h"
+#include "purgeline/event.h"
+#include "purgeline/record.h"
+
+namespace purgeline {
+
+enum class DecodeKind { event, canary, rejected };
+
+struct DecodeResult {
+  DecodeKind kind{DecodeKind::rejected};
+  RejectReason reason{RejectReason::not_json};  // with rejected
+  PurgeEvent event;                             // with event; views until the next decode
+};
+
+class PurgeDecoder {
+ public:
+  static constexpr std::size_t kMaxRecord = 4 << 20;
+
+  PurgeDecoder();
+  ~PurgeDecoder();
+  PurgeDecoder(const PurgeDecoder&) = delete;
+  PurgeDecoder& operator=(const PurgeDecoder&) = delete;
+
+  [[nodiscard]] DecodeResult decode(const Record& record) { return decode(record.value); }
+  [[nodiscard]] DecodeResult decode(std::string_view json);
+
+ private:
+  struct Parser;  // simdjson stays out of this header
+  std::unique_ptr<Parser> parser_;
+  UrlSplitter splitter_;
+};
+
+}  // namespace purgeline
