@@ -59,6 +59,10 @@ class Source {
   // Runs the listener's callbacks that are due.
   virtual void poll() = 0;
 
+  // It appeared after start(): without a position it is read from its first offset, so that nothing of
+  // a new topic is missed.
+  [[nodiscard]] virtual bool partition_is_new(PartitionId partition) const = 0;
+
   // `targets`: bit per TargetId that this reading is for; kept with the cursor for its owner.
   virtual CursorId open(PartitionId partition, Range range, std::uint32_t targets, Priority priority) = 0;
   virtual void reposition(CursorId cursor, Offset from) = 0;

@@ -1,0 +1,148 @@
+// Pipeline: the stages, wired. From records to purges to commits.
+//
+// Place:  the one place that sees every stage. The shard gives it the real seams; the simulator gives it
+//         simulated ones, so that what is simulated is what runs.
+// Thread: the shard's.
+// Bound:  reads no more records than the journeys, the ledgers and the key table have room for; a full
+//         table stops the reading and nothing else.
+//
+// One turn: answers of the log and the stores, records, due deadlines, dispatch, commits. The caller then
+// lets the transport sleep until next_due().
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/partitions.h"
+#include "app/target_probes.h"
+#include "coalesce/coalescer.h"
+#include "coalesce/journeys.h"
+#include "decode/rejects.h"
+#include "decode/resource_change.h"
+#include "dispatch/dispatcher.h"
+#include "purgeline/clock.h"
+#include "purgeline/config.h"
+#include "purgeline/log.h"
+#include "purgeline/metrics.h"
+#include "purgeline/resolver.h"
+#include "purgeline/source.h"
+#include "purgeline/stores.h"
+#include "purgeline/transport.h"
+#include "route/route.h"
+
+namespace purgeline {
+
+struct PipelineSeams {
+  Clock& clock;
+  Random& random;
+  Transport& transport;
+  Resolver& resolver;
+  Source& source;
+  OffsetStore& log_store;    // positions in the log itself (Kafka's offsets topic)
+  OffsetStore& local_store;  // positions in state.db
+  DeadLetters& dead_letters;
+  EventLog& log;
+};
+
+class Pipeline : public RecordSink,
+                 public OutcomeSink,
+                 public JourneySink,
+                 public DeadLetterListener,
+                 public TargetListener {
+ public:
+  // `config` was checked by control/config; `hosts` is made from config.hosts.
+  Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatcher hosts,
+           const PipelineSeams& seams);
+
+  void start();
+  void turn();
+  // When turn() has something to do without a wake-up.
+  [[nodiscard]] MonoTime next_due();
+  // Answers may be collected for this long after the first: 0 at low rates, up to 1 ms above.
+  [[nodiscard]] std::chrono::microseconds tick() const { return tick_; }
+
+  // Stop reading; purges in flight end until `until`. Then commit. drained(): nothing is left to wait for.
+  void drain(MonoTime until);
+  [[nodiscard]] bool drained();
+
+  void snapshot(MetricsSnapshot& out);
+  [[nodiscard]] const RejectRing& rejects() const { return rejects_; }
+  [[nodiscard]] std::uint32_t unfinished() const { return journeys_.unfinished(); }
+
+  // RecordSink
+  void on_record(const Record& record) override;
+  // OutcomeSink
+  void on_outcome(DeliveryId id, const Outcome& outcome) override;
+  // JourneySink
+  void on_target_done(const EventTicket& ticket, TargetId target) override;
+  void on_finished(const FinishedEvent& event) override;
+  // DeadLetterListener
+  void on_dead_letter_kept(std::uint64_t ticket) override;
+  void on_dead_letter_trouble(const std::string& why) override;
+  // TargetListener
+  void on_target_state(TargetId target, TargetState from, TargetState to,
+                       std::string_view why) override;
+
+ private:
+  struct Target {
+    std::string name;
+    std::string layer;
+    TargetId id;
+  };
+  struct Dying {  // a dead letter on its way to disk; its delivery stays in flight until then
+    std::uint64_t ticket;
+    DeliveryId id;
+    Outcome outcome;
+    DeadLetter letter;
+    bool given{false};  // the store has it
+  };
+
+  void read();
+  void finish_unpurged(Partitions::Partition& partition, const Record& record, EventOutcome outcome);
+  void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);
+  void bury(DeliveryId id, const Outcome& outcome);
+  void give_dead_letters();
+  void adapt_tick();
+  void check_stalled(bool room);
+  [[nodiscard]] std::vector<ReadyCheck> readiness();
+  [[nodiscard]] TopicMetrics& topic(const Partitions::Partition& partition);
+
+  PurgeConfig config_;
+  Clock& clock_;
+  Source& source_;
+  DeadLetters& dead_letters_;
+  EventLog& log_;
+  std::vector<Target> targets_;
+  std::vector<std::vector<TargetId>> layers_;
+  std::uint32_t all_targets_{0};
+
+  PurgeDecoder decoder_;
+  RejectRing rejects_;
+  Router router_;
+  Coalescer coalescer_;
+  Journeys journeys_;
+  TargetProbes probes_;
+  Dispatcher dispatcher_;
+  Partitions partitions_;
+
+  std::deque<Dying> dying_;  // in order of tickets; bounded by deliveries in flight
+  std::uint64_t next_dying_{1};
+  bool dead_letter_trouble_{false};
+  std::string dead_letter_why_;
+
+  ShardMetrics metrics_;
+  std::vector<TopicMetrics> topics_;  // as partitions_.topics()
+  std::size_t next_partition_{0};     // where reading begins in this turn
+  bool more_to_read_{false};
+  bool stalled_{false};
+  bool draining_{false};
+  std::uint64_t outcomes_{0};
+  std::uint64_t outcomes_before_{0};
+  MonoTime rate_since_{};
+  std::chrono::microseconds tick_{0};
+};
+
+}  // namespace purgeline

@@ -1,0 +1,90 @@
+// What the pipeline tells of itself: metrics and readiness.
+#include <algorithm>
+
+#include "app/pipeline.h"
+#include "purgeline/check.h"
+
+namespace purgeline {
+
+void Pipeline::snapshot(MetricsSnapshot& out) {
+  metrics_.events_unfinished = journeys_.unfinished();
+  metrics_.events_capacity = static_cast<double>(config_.coalesce.capacity);
+  metrics_.url_bytes = static_cast<double>(coalescer_.used_bytes());
+  metrics_.stalled = stalled_ ? 1 : 0;
+  metrics_.cold = partitions_.cold() ? 1 : 0;
+  metrics_.coalesced = coalescer_.counts();
+  metrics_.sent_ahead = journeys_.sent_ahead();
+  metrics_.dead_letters_waiting = static_cast<double>(dying_.size());
+  metrics_.log_errors = partitions_.log_errors();
+  out.shard = metrics_;
+
+  topics_.resize(partitions_.topics().size());
+  out.topics.clear();
+  for (std::size_t i = 0; i < topics_.size(); ++i) {
+    out.topics.push_back({partitions_.topics()[i], topics_[i]});
+  }
+  partitions_.measure();
+  out.partitions.clear();
+  for (std::size_t i = 0; i < partitions_.size(); ++i) {
+    out.partitions.push_back({partitions_[i].name, partitions_[i].metrics});
+  }
+  out.targets.clear();
+  for (const Target& target : targets_) {
+    MetricsSnapshot::Target row;
+    row.layer = target.layer;
+    row.target = target.name;
+    row.state = dispatcher_.state(target.id);
+    row.metrics = dispatcher_.metrics(target.id);
+    row.metrics.state = static_cast<double>(row.state);
+    row.metrics.waiting = static_cast<double>(coalescer_.waiting(target.id));
+    const auto oldest = coalescer_.oldest_waiting(target.id);
+    row.metrics.oldest_waiting =
+        oldest ? static_cast<double>((clock_.now() - *oldest).count()) * 1e-9 : 0;
+    out.targets.push_back(std::move(row));
+  }
+  out.ready = readiness();
+  out.taken = clock_.now();
+}
+
+std::vector<ReadyCheck> Pipeline::readiness() {
+  std::vector<ReadyCheck> checks;
+  checks.push_back({"log", partitions_.reachable(),
+                    partitions_.reachable() ? "reachable" : partitions_.trouble()});
+
+  std::string missing;
+  for (const auto& [topic, is_missing] : partitions_.missing_topics()) {
+    if (is_missing) missing += (missing.empty() ? "" : ", ") + topic;
+  }
+  std::string sources = partitions_.size() == 0 ? "no partition known yet" : "";
+  if (partitions_.size() > 0) {
+    sources = partitions_.all_reading() ? "all partitions are read" : "positions are being looked up";
+  }
+  if (!missing.empty()) sources += "; topics that do not exist: " + missing;
+  checks.push_back({"sources", partitions_.all_reading(), sources});
+
+  // A layer is ready when one of its targets answered well last.
+  for (std::size_t l = 0; l < config_.layers.size(); ++l) {
+    const std::string& name = config_.layers[l].name;
+    bool ok = false;
+    std::string detail;
+    for (const Target& target : targets_) {
+      if (target.layer != name) continue;
+      const TargetState state = dispatcher_.state(target.id);
+      ok = ok || state == TargetState::up;
+      detail += (detail.empty() ? "" : ", ") + target.name + " " + target_state_name(state);
+    }
+    checks.push_back({"layer " + name, ok, detail});
+  }
+  checks.push_back({"not cold", !partitions_.cold(),
+                    partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
+  checks.push_back({"not stalled", !stalled_,
+                    stalled_ ? "too many events are unfinished; see the layers" : "reading"});
+  checks.push_back({"dead letters", !dead_letter_trouble_,
+                    dead_letter_trouble_ ? dead_letter_why_ : "writable"});
+  const std::string commit = partitions_.commit_trouble();
+  checks.push_back({"commits", commit.empty(), commit.empty() ? "confirmed" : commit});
+  if (draining_) checks.push_back({"not stopping", false, "the daemon is stopping"});
+  return checks;
+}
+
+}  // namespace purgeline

@@ -1,0 +1,157 @@
+#include "app/shard.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "app/pipeline.h"
+#include "io/make_transport.h"
+#include "io/sockets.h"
+#include "io/system_clock.h"
+#include "io/thread_resolver.h"
+#include "sources/kafka_connection.h"
+
+namespace purgeline {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// How long the loop sleeps at most: the log's folded lines, the snapshot and the stop flag are looked
+// after at least this often.
+constexpr Duration kLongestSleep = seconds(1);
+constexpr Duration kPublishEvery = milliseconds(100);
+
+std::string host_name() {
+  std::string name(256, '\0');
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "purgeline";
+  name.resize(name.find('\0'));
+  return name;
+}
+
+KafkaOptions kafka_options(const Config& config, EventLog& log) {
+  KafkaOptions options;
+  for (const Endpoint& broker : config.log.kafka.brokers) options.brokers.push_back(broker.text);
+  options.topics = config.log.kafka.topics;
+  options.group = config.log.kafka.group.empty() ? host_name() : config.log.kafka.group;
+  options.properties = config.log.kafka.properties;
+  options.log = [&log](int level, std::string line) {
+    const LogLevel ours = level <= 3 ? LogLevel::error : level <= 4 ? LogLevel::warning : LogLevel::info;
+    log.write(ours, "kafka", {{"says", std::move(line)}});
+  };
+  return options;
+}
+
+std::size_t most_links(const Config& config) {
+  std::size_t links = 0;
+  for (const LayerConfig& layer : config.purge.layers) {
+    links += layer.targets.size() * layer.connections;
+  }
+  return 2 * links;  // closing ones live beside those that replace them
+}
+
+}  // namespace
+
+Shard::Shard(const Config& config, StoreThread& store, LogOutput& log, SnapshotBoard& board,
+             Heartbeat& heartbeat)
+    : config_(config), store_(store), log_(log), board_(board), heartbeat_(heartbeat) {}
+
+Shard::~Shard() {
+  stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Shard::start() {
+  auto started = started_.get_future();
+  thread_ = std::thread([this] { run(); });
+  return started.get();
+}
+
+void Shard::stop() {
+  stop_ = true;
+  const int fd = wake_fd_;
+  if (fd >= 0) write_eventfd(fd);
+}
+
+bool Shard::wait() {
+  if (thread_.joinable()) thread_.join();
+  return clean_;
+}
+
+void Shard::run() {
+  SystemClock clock;
+  SystemRandom random;
+  FoldingLog log(log_, clock);
+  auto made = make_transport(config_.io, most_links(config_), clock);
+  if (!made) {
+    started_.set_value(tl::unexpected(made.error()));
+    return;
+  }
+  if (!made->reason.empty()) {
+    log.write(LogLevel::warning, "io_uring refused", {{"using", "epoll"}, {"why", made->reason}});
+  }
+  Transport& transport = *made->transport;
+  auto kafka = KafkaConnection::make(kafka_options(config_, log), transport.wake_fd(), clock);
+  if (!kafka) {
+    started_.set_value(tl::unexpected(kafka.error()));
+    return;
+  }
+  auto hosts = HostMatcher::make(config_.purge.hosts.allow, config_.purge.hosts.deny);
+  if (!hosts) {
+    started_.set_value(tl::unexpected(hosts.error()));
+    return;
+  }
+  ThreadResolver resolver(transport.wake_fd());
+  store_.start(transport.wake_fd());
+  Pipeline pipeline(config_.purge, config_.log.kafka.start_at, std::move(*hosts),
+                    {clock, random, transport, resolver, (*kafka)->source(), (*kafka)->offsets(),
+                     store_.positions(), store_.dead_letters(), log});
+  pipeline.start();
+  wake_fd_ = transport.wake_fd();
+  started_.set_value({});
+
+  MetricsSnapshot snapshot;
+  snapshot.io_backend = made->backend;
+  snapshot.io_reason = made->reason;
+  MonoTime publish_at = clock.now();
+  MonoTime give_up = MonoTime::max();
+  bool draining = false;
+  for (;;) {
+    clock.refresh();
+    pipeline.turn();
+    if (stop_ && !draining) {
+      draining = true;
+      give_up = clock.now() + config_.purge.drain_grace;
+      log.info("stopping", {{"unfinished", std::to_string(pipeline.unfinished())}});
+      pipeline.drain(give_up);
+      give_up += seconds(3);  // for the last commit, after the last answer
+    }
+    if (draining) {
+      clean_ = pipeline.drained();
+      if (clean_ || clock.now() >= give_up) break;
+    }
+    log.poll();
+    if (clock.now() >= publish_at) {
+      publish_at = clock.now() + kPublishEvery;
+      pipeline.snapshot(snapshot);
+      board_.publish(snapshot);
+    }
+    MonoTime until = std::min(pipeline.next_due(), clock.now() + kLongestSleep);
+    if (draining) until = std::min(until, clock.now() + milliseconds(50));
+    heartbeat_.beat(clock.now(), until);
+    transport.turn(until, pipeline.tick());
+  }
+  pipeline.snapshot(snapshot);
+  board_.publish(snapshot);
+  wake_fd_ = -1;
+  const Status stored = store_.stop();
+  if (!stored) log.error("state not written", {{"why", stored.error().detail}});
+  (*kafka)->source().stop();
+  log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
+  if (on_end_) on_end_();
+}
+
+}  // namespace purgeline

@@ -1,0 +1,166 @@
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "control/config_bind.h"
+#include "control/config_check.h"
+#include "control/config_text.h"
+#include "purgeline/types.h"
+
+namespace purgeline::config {
+namespace {
+
+constexpr std::size_t kMaxTopic = 249;      // Kafka's own limit
+constexpr std::size_t kMaxStateDir = 1024;  // leaves room for the files in it below PATH_MAX
+constexpr std::string_view kTopicLetters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+constexpr std::string_view kHostLetters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:[]";
+
+// The node at a path such as purge.layers[0].targets[1], or the nearest one above it.
+Mark mark_at(const Node& root, std::string_view path) {
+  const Node* at = &root;
+  Mark mark = root.mark;
+  while (!path.empty()) {
+    const std::size_t end = path.find_first_of(".[]", 1);
+    std::string_view step = path.substr(0, end);
+    path.remove_prefix(step.size());
+    while (!path.empty() && (path[0] == ']' || path[0] == '.')) path.remove_prefix(1);
+    if (step[0] == '[') {
+      const std::size_t index = std::stoul(std::string(step.substr(1)));
+      if (index >= at->items.size()) return mark;
+      at = &at->items[index];
+    } else {
+      at = at->find(step);
+      if (at == nullptr) return mark;
+    }
+    mark = at->mark;
+  }
+  return mark;
+}
+
+class Relations {
+ public:
+  Relations(const Config& config, const Node& root, Problems& problems)
+      : config_(config), root_(root), problems_(problems) {}
+
+  void check() {
+    check_state_dir();
+    check_brokers();
+    check_topics();
+    check_hosts("purge.hosts.allow", config_.purge.hosts.allow);
+    check_hosts("purge.hosts.deny", config_.purge.hosts.deny);
+    check_layers();
+  }
+
+ private:
+  void check_state_dir() {
+    const std::string& folder = config_.state_dir;
+    if (folder.empty() || folder[0] != '/') {
+      report("state_dir", {"is not an absolute path", folder, "a path that begins with /", ""});
+    } else if (folder.size() > kMaxStateDir) {
+      report("state_dir",
+             {"is too long", folder, "at most " + std::to_string(kMaxStateDir) + " bytes", ""});
+    }
+  }
+
+  void check_brokers() {
+    Seen seen;
+    const auto& brokers = config_.log.kafka.brokers;
+    for (std::size_t i = 0; i < brokers.size(); ++i) {
+      const std::string path = index_path("log.kafka.brokers", i);
+      if (!brokers[i].unix_path.empty()) {
+        report(path,
+               {"is a Unix socket, Kafka has none", brokers[i].text, "host:port or [v6]:port", ""});
+      }
+      once(seen, brokers[i].text, path);
+    }
+  }
+
+  void check_topics() {
+    Seen seen;
+    const auto& topics = config_.log.kafka.topics;
+    for (std::size_t i = 0; i < topics.size(); ++i) {
+      const std::string path = index_path("log.kafka.topics", i);
+      const bool valid = topics[i].find_first_not_of(kTopicLetters) == std::string::npos &&
+                         topics[i].size() <= kMaxTopic && topics[i] != "." && topics[i] != "..";
+      if (!valid) {
+        report(path, {"is not a topic's name", topics[i],
+                      "letters, digits, '.', '_' and '-', at most 249", ""});
+      }
+      once(seen, topics[i], path);
+    }
+  }
+
+  // Expressions are compiled by the stage that uses them; here only what cannot be a host.
+  void check_hosts(const std::string& list, const std::vector<std::string>& hosts) {
+    for (std::size_t i = 0; i < hosts.size(); ++i) {
+      std::string_view host = hosts[i];
+      const bool expression = host.size() > 2 && host.front() == '/' && host.back() == '/';
+      if (expression) continue;
+      if (host.substr(0, 2) == "*.") host.remove_prefix(2);
+      if (!host.empty() && host.find_first_not_of(kHostLetters) == std::string_view::npos) continue;
+      std::string meant;
+      const std::size_t scheme = host.find("://");
+      if (scheme != std::string_view::npos) {
+        meant = host.substr(scheme + 3, host.find('/', scheme + 3) - scheme - 3);
+      }
+      report(index_path(list, i),
+             {"is not a host", hosts[i], "www.example.org, *.example.org or /expression/", meant});
+    }
+  }
+
+  void check_layers() {
+    Seen names;
+    Seen targets;
+    std::size_t count = 0;
+    const auto& layers = config_.purge.layers;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const std::string path = index_path("purge.layers", i);
+      once(names, layers[i].name, join_path(path, "name"));
+      for (std::size_t j = 0; j < layers[i].targets.size(); ++j) {
+        const std::string target = index_path(join_path(path, "targets"), j);
+        once(targets, layers[i].targets[j].text, target);
+        if (++count == kMaxTargets + 1) {
+          report(target, {"is one target too many", layers[i].targets[j].text,
+                          std::to_string(kMaxTargets) + " targets in all layers together", ""});
+        }
+      }
+      check_in_flight(layers[i], path);
+    }
+  }
+
+  void check_in_flight(const LayerConfig& layer, const std::string& path) {
+    const std::uint64_t in_flight = layer.connections * layer.depth;
+    if (in_flight <= config_.purge.coalesce.capacity) return;
+    report(join_path(path, "depth"),
+           {"times connections is more than purge.coalesce.capacity", std::to_string(in_flight),
+            "at most " + std::to_string(config_.purge.coalesce.capacity), ""});
+  }
+
+  using Seen = std::map<std::string, std::string>;
+
+  // Values the check refused are bound as empty ones and are not compared.
+  void once(Seen& seen, const std::string& value, const std::string& path) {
+    if (value.empty()) return;
+    const auto [known, fresh] = seen.emplace(value, path);
+    if (!fresh) report(path, {"is the same as " + known->second, value, "each one once", ""});
+  }
+
+  void report(const std::string& path, Complaint complaint) {
+    problems_.add(mark_at(root_, path), path, std::move(complaint));
+  }
+
+  const Config& config_;
+  const Node& root_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+void check_relations(const Config& config, const Node& root, Problems& problems) {
+  Relations(config, root, problems).check();
+}
+
+}  // namespace purgeline::config

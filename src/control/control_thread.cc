@@ -1,0 +1,181 @@
+#include "control/control_thread.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <csignal>
+#include <thread>
+
+#include "purgeline/check.h"
+
+namespace purgeline {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+struct ControlThread::Impl {
+  Impl(ControlOptions options_in, const SnapshotBoard& board_in, const Heartbeat& heartbeat_in,
+       EventLog& log_in, const ClockFactory& make_clock, ControlCallbacks callbacks_in)
+      : options(std::move(options_in)),
+        board(board_in),
+        heartbeat(heartbeat_in),
+        callbacks(std::move(callbacks_in)),
+        clock(make_clock()),
+        log(log_in, *clock),
+        compat(options.compat),
+        server(context, [this](const AdminRequest& request) { return answer(request); }),
+        signals(context),
+        timer(context) {}
+
+  template <class Use>
+  auto with_view(Use use) {
+    clock->refresh();
+    const MetricsSnapshot snapshot = board.copy();
+    const ProcessMetrics process = callbacks.process ? callbacks.process() : ProcessMetrics{};
+    return use(AdminView{snapshot, process, options.build, compat.load(), heartbeat.started(),
+                         heartbeat.overdue(clock->now()), options.blocked_after});
+  }
+
+  AdminResponse answer(const AdminRequest& request) {
+    return with_view([&](const AdminView& view) { return admin_page(request, view); });
+  }
+
+  void wait_for_signal() {
+    signals.async_wait([this](const error_code& error, int signal) {
+      if (error) return;
+      on_signal(signal);
+      wait_for_signal();
+    });
+  }
+
+  void on_signal(int signal) {
+    clock->refresh();
+    if (signal == SIGHUP) {
+      log.info("reload asked for", {{"by", "SIGHUP"}});
+      options.supervisor.reloading();
+      if (callbacks.on_reload) callbacks.on_reload();
+      if (!stopping) options.supervisor.ready();
+      return;
+    }
+    log.info("stop asked for", {{"by", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+    options.supervisor.stopping();
+    stopping = true;
+    if (callbacks.on_stop) callbacks.on_stop(signal);
+  }
+
+  // Once a second, or oftener when the watchdog wants it: three chances for each of its intervals.
+  std::chrono::nanoseconds period() const {
+    const Duration second = std::chrono::seconds(1);
+    const auto watchdog = options.supervisor.watchdog_interval();
+    return watchdog ? std::min(second, *watchdog / 3) : second;
+  }
+
+  void tick() {
+    with_view([this](const AdminView& view) { tell_supervisor(view); });
+    log.poll();
+    timer.expires_after(period());
+    timer.async_wait([this](const error_code& error) {
+      if (!error) tick();
+    });
+  }
+
+  void tell_supervisor(const AdminView& view) {
+    const ReadyCheck loop = check_loop(view);
+    // Not "the brokers are there": a service that waits for Kafka has started, and says so in
+    // STATUS.
+    if (view.started && !told_ready && !stopping) told_ready = options.supervisor.ready();
+    // The shard's turns keep the watchdog quiet, this timer only carries the word.
+    if (loop.ok && options.supervisor.watchdog_interval()) options.supervisor.watchdog();
+    if (loop.ok != loop_ok) {
+      loop_ok = loop.ok;
+      log.write(loop.ok ? LogLevel::info : LogLevel::error,
+                loop.ok ? "loop turns again" : "loop blocked", {{"detail", loop.detail}});
+    }
+    std::string line = status_line(view);
+    if (line == told_status) return;
+    options.supervisor.status(line);
+    told_status = std::move(line);
+  }
+
+  ControlOptions options;
+  const SnapshotBoard& board;
+  const Heartbeat& heartbeat;
+  ControlCallbacks callbacks;
+  std::unique_ptr<Clock> clock;
+  FoldingLog log;
+  std::atomic<MetricsCompat> compat;
+  asio::io_context context{1};
+  AdminServer server;
+  asio::signal_set signals;
+  asio::steady_timer timer;
+  bool told_ready{false};
+  bool stopping{false};
+  bool loop_ok{true};
+  std::string told_status;
+  std::thread thread;
+};
+
+ControlThread::ControlThread(ControlOptions options, const SnapshotBoard& board,
+                             const Heartbeat& heartbeat, EventLog& log,
+                             const ClockFactory& make_clock, ControlCallbacks callbacks)
+    : impl_(std::make_unique<Impl>(std::move(options), board, heartbeat, log, make_clock,
+                                   std::move(callbacks))) {}
+
+ControlThread::~ControlThread() {
+  stop();
+}
+
+Status ControlThread::start() {
+  CHECK(!impl_->thread.joinable());
+  if (impl_->options.listen) {
+    if (Status status = impl_->server.listen(*impl_->options.listen); !status) return status;
+    impl_->log.info("admin address", {{"listen", impl_->server.address()}});
+  }
+  if (impl_->options.signals) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+      error_code error;
+      impl_->signals.add(signal, error);
+      if (error) return failure(Errc::internal, "cannot take signals: " + error.message());
+    }
+    impl_->wait_for_signal();
+  }
+  // Everything above happened before the thread exists, so nothing is shared with it yet.
+  impl_->thread = std::thread([impl = impl_.get()] {
+    impl->tick();
+    impl->context.run();
+  });
+  return {};
+}
+
+void ControlThread::stop() {
+  if (!impl_->thread.joinable()) return;
+  CHECK(impl_->thread.get_id() != std::this_thread::get_id());
+  asio::post(impl_->context, [impl = impl_.get()] {
+    impl->server.stop();
+    impl->timer.cancel();
+    error_code ignored;
+    impl->signals.clear(ignored);
+    impl->signals.cancel(ignored);
+    impl->context.stop();
+  });
+  impl_->thread.join();
+  impl_->log.flush();
+}
+
+std::string ControlThread::address() const {
+  return impl_->server.address();
+}
+
+void ControlThread::set_compat(MetricsCompat compat) {
+  impl_->compat = compat;
+}
+
+std::uint64_t ControlThread::log_folded() const {
+  return impl_->log.folded();
+}
+
+}  // namespace purgeline

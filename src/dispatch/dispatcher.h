@@ -1,0 +1,57 @@
+// Dispatcher: sends deliveries to the caches and reports what became of each.
+//
+// Place:  after coalesce. Takes deliveries from the DeliveryQueue only when they can be written,
+// and
+//         reports exactly one outcome for each to the OutcomeSink, always from within turn().
+// Thread: the shard's.
+// Bound:  per target connections * depth deliveries; nothing is queued here.
+//
+// Order: `unanswered` deliveries of one connection are reported last first. The queue's owner puts
+// each back at the front of its line, so that the line has its old order again afterwards.
+//
+// All targets are settled before any takes something new: an answer of one layer lets the purge of
+// the next start in the same turn.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dispatch/target.h"
+
+namespace purgeline {
+
+class Dispatcher {
+ public:
+  // `targets` are dense by id from 0.
+  Dispatcher(DispatchOptions options, std::vector<TargetSpec> targets, Transport& transport,
+             Resolver& resolver, Clock& clock, Random& random, DeliveryQueue& queue,
+             OutcomeSink& sink);
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+
+  void set_listener(TargetListener* listener);
+
+  // Call after each turn of the transport, with a refreshed clock.
+  void turn();
+  // When turn() has something to do that no event of the transport announces; MonoTime::max() for
+  // never.
+  [[nodiscard]] MonoTime next_due() const;
+
+  // Takes nothing more. What is in flight may be answered until `until` and is then reported
+  // unanswered; connections are closed. Once.
+  void drain(MonoTime until);
+  // Nothing in flight and no connection: after drain(), the transport may go.
+  [[nodiscard]] bool idle() const;
+
+  [[nodiscard]] TargetState state(TargetId target) const;
+  [[nodiscard]] TargetMetrics metrics(TargetId target) const;
+
+ private:
+  [[nodiscard]] const Target& at(TargetId target) const;
+
+  const DispatchOptions options_;
+  DispatchSeams seams_;
+  std::vector<std::unique_ptr<Target>> targets_;
+};
+
+}  // namespace purgeline

@@ -1,0 +1,419 @@
+#include "dispatch/http1.h"
+
+#include <algorithm>
+
+#include "purgeline/check.h"
+
+namespace purgeline {
+namespace {
+
+constexpr std::string_view kVersion = "HTTP/1.";
+constexpr std::string_view kFilteredReason = "Domain not cached here";
+constexpr std::size_t kMaxLengthDigits = 18;  // any such number fits 63 bits
+
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+constexpr bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+
+// What may stand in a reason phrase or a field value.
+constexpr bool is_text(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte >= 0x20 && byte != 0x7f) || c == '\t';
+}
+
+constexpr bool is_token(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+constexpr auto kToken = [] {
+  std::array<bool, 256> table{};
+  for (unsigned i = 1; i < 128; ++i) table[i] = is_token(static_cast<char>(i));
+  return table;
+}();
+
+// The value of a hexadecimal digit, -1 for anything else.
+constexpr int hex_value(char c) {
+  if (is_digit(c)) return c - '0';
+  if (lower(c) >= 'a' && lower(c) <= 'f') return lower(c) - 'a' + 10;
+  return -1;
+}
+
+bool same_word(std::string_view text, std::string_view lower_case) {
+  return text.size() == lower_case.size() &&
+         std::equal(text.begin(), text.end(), lower_case.begin(),
+                    [](char a, char b) { return lower(a) == b; });
+}
+
+// A token, or nothing: lists may have empty elements.
+bool is_word(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return kToken[static_cast<unsigned char>(c)]; });
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// Takes the next element of a comma-separated list off the front of `list`.
+std::string_view next_element(std::string_view& list) {
+  const std::size_t comma = list.find(',');
+  const std::string_view element = trim(list.substr(0, comma));
+  list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+  return element;
+}
+
+}  // namespace
+
+std::string_view default_user_agent() {
+  return "purgeline/" PURGELINE_VERSION;
+}
+
+bool write_purge(std::string& out, std::string_view host, std::string_view target,
+                 std::string_view user_agent) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  constexpr std::string_view kPurge = "PURGE ";
+  constexpr std::string_view kHost = " HTTP/1.1\r\nHost: ";
+  constexpr std::string_view kAgent = "\r\nUser-Agent: ";
+  constexpr std::string_view kEnd = "\r\n\r\n";
+
+  if (host.empty() || target.empty()) return false;
+  const auto splits = [](char c) {
+    return (c >= 0 && c <= ' ') || c == 0x7f;
+  };
+  for (const char c : host) {
+    if (splits(c) || static_cast<unsigned char>(c) >= 0x80) return false;
+  }
+  std::size_t encoded = 0;
+  for (const char c : target) {
+    if (splits(c)) return false;
+    if (static_cast<unsigned char>(c) >= 0x80) ++encoded;
+  }
+  const std::size_t size = kPurge.size() + target.size() + 2 * encoded + kHost.size() +
+                           host.size() + kAgent.size() + user_agent.size() + kEnd.size();
+  if (size > kMaxRequest) return false;
+
+  const std::size_t before = out.size();
+  CHECK(out.capacity() - before >= kMaxRequest);
+  out.append(kPurge);
+  if (encoded == 0) {
+    out.append(target);
+  } else {
+    for (const char c : target) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte < 0x80) {
+        out.push_back(c);
+      } else {
+        out.push_back('%');
+        out.push_back(kHex[byte >> 4]);
+        out.push_back(kHex[byte & 15]);
+      }
+    }
+  }
+  out.append(kHost).append(host).append(kAgent).append(user_agent).append(kEnd);
+  CHECK(out.size() - before == size);
+  return true;
+}
+
+ResponseParser::Step ResponseParser::next(std::span<const std::byte>& bytes) {
+  CHECK(!complete_);
+  while (!bytes.empty() && state_ != State::malformed) {
+    if (const std::size_t skipped = skip(bytes); skipped > 0) {
+      bytes = bytes.subspan(skipped);
+    } else {
+      const char c = static_cast<char>(bytes.front());
+      bytes = bytes.subspan(1);
+      if (!take(c)) state_ = State::malformed;
+    }
+    if (complete_) {
+      CHECK(answer_.status >= 200);
+      complete_ = false;
+      return Step::answer;
+    }
+  }
+  return state_ == State::malformed ? Step::malformed : Step::more;
+}
+
+// Bytes that need no state machine: bodies, and the values of headers that do not matter, which are
+// most of an answer. 0 when the next byte is not one of them.
+std::size_t ResponseParser::skip(std::span<const std::byte> bytes) {
+  if (state_ == State::until_close) return bytes.size();
+  if (state_ == State::body || state_ == State::chunk_data) {
+    CHECK(length_ > 0);
+    const std::size_t size = std::min<std::uint64_t>(bytes.size(), length_);
+    length_ -= size;
+    if (length_ == 0) {
+      if (state_ == State::body)
+        complete(true);
+      else
+        state_ = State::chunk_cr;
+    }
+    return size;
+  }
+  if (state_ == State::value && header_ == Header::other) {
+    const std::size_t limit = std::min(bytes.size(), kMaxHead - head_bytes_);
+    std::size_t size = 0;
+    while (size < limit && is_text(static_cast<char>(bytes[size]))) ++size;
+    head_bytes_ += size;
+    return size;
+  }
+  return 0;
+}
+
+bool ResponseParser::take(char c) {
+  CHECK(state_ != State::malformed && state_ != State::until_close);
+  if (state_ >= State::chunk_size) return take_chunk(c);
+  if (++head_bytes_ > kMaxHead) return false;
+  return state_ < State::header_start ? take_status_line(c) : take_header(c);
+}
+
+bool ResponseParser::take_status_line(char c) {
+  switch (state_) {
+    case State::version:
+      if (position_ < kVersion.size()) return c == kVersion[position_++];
+      if (position_++ == kVersion.size()) {
+        http11_ = c == '1';
+        return c == '0' || c == '1';
+      }
+      position_ = 0;
+      state_ = State::status;
+      return c == ' ';
+    case State::status:
+      if (position_ < 3) {
+        status_ = static_cast<std::uint16_t>(status_ * 10 + (c - '0'));
+        ++position_;
+        return is_digit(c);
+      }
+      if (status_ < 100) return false;
+      text_size_ = 0;
+      // The space before an empty reason is required, and left out by some all the same.
+      state_ = c == '\r' ? State::reason_lf : State::reason;
+      return c == ' ' || c == '\r';
+    case State::reason:
+      if (c == '\r')
+        state_ = State::reason_lf;
+      else if (!is_text(c))
+        return false;
+      else
+        static_cast<void>(keep(c));  // only a short one is compared with anything
+      return true;
+    default:
+      CHECK(state_ == State::reason_lf);
+      answer_.status = status_;
+      answer_.filtered = std::string_view(text_.data(), text_size_) == kFilteredReason;
+      state_ = State::header_start;
+      return c == '\n';
+  }
+}
+
+// False when the buffer is full: then the text is longer than anything it could be.
+bool ResponseParser::keep(char c) {
+  if (text_size_ == text_.size()) return false;
+  text_[text_size_++] = c;
+  return true;
+}
+
+bool ResponseParser::take_header(char c) {
+  switch (state_) {
+    case State::header_start:
+      if (c == '\r') {
+        state_ = State::head_lf;
+        return true;
+      }
+      if (++headers_ > kMaxHeaders) return false;
+      text_size_ = 0;
+      state_ = State::name;
+      return c != ':' && take_name(c);  // a blank here would be a folded line
+    case State::name:
+      return take_name(c);
+    case State::value_start:
+    case State::value:
+      return take_value(c);
+    case State::value_lf:
+      return c == '\n' && finish_header();
+    default:
+      CHECK(state_ == State::head_lf);
+      return c == '\n' && finish_head();
+  }
+}
+
+bool ResponseParser::take_name(char c) {
+  CHECK(state_ == State::name);
+  if (c != ':') return kToken[static_cast<unsigned char>(c)] && (static_cast<void>(keep(c)), true);
+  const std::string_view name(text_.data(), text_size_);
+  header_ = Header::other;
+  if (!in_trailers_) {  // a trailer cannot change where the answer ends
+    if (same_word(name, "content-length")) header_ = Header::content_length;
+    if (same_word(name, "transfer-encoding")) header_ = Header::transfer_encoding;
+    if (same_word(name, "connection")) header_ = Header::connection;
+  }
+  text_size_ = 0;
+  state_ = State::value_start;
+  return true;
+}
+
+bool ResponseParser::take_value(char c) {
+  if (c == '\r') {
+    state_ = State::value_lf;
+    return true;
+  }
+  if (state_ == State::value_start && is_blank(c)) return true;
+  state_ = State::value;
+  if (!is_text(c)) return false;
+  return header_ == Header::other || keep(c);
+}
+
+bool ResponseParser::finish_header() {
+  CHECK(state_ == State::value_lf);
+  state_ = State::header_start;
+  const std::string_view value = trim({text_.data(), text_size_});
+  switch (header_) {
+    case Header::content_length:
+      return finish_length(value);
+    case Header::transfer_encoding:
+      return finish_coding(value);
+    case Header::connection:
+      return finish_connection(value);
+    case Header::other:
+      return true;
+  }
+  return false;
+}
+
+bool ResponseParser::finish_length(std::string_view value) {
+  if (value.empty() || value.size() > kMaxLengthDigits || chunked_ || coded_) return false;
+  std::uint64_t length = 0;
+  for (const char c : value) {
+    if (!is_digit(c)) return false;
+    length = length * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  if (has_length_ && length != length_) return false;
+  has_length_ = true;
+  length_ = length;
+  return true;
+}
+
+bool ResponseParser::finish_coding(std::string_view value) {
+  if (has_length_ || chunked_) return false;
+  while (!value.empty()) {
+    const std::string_view coding = next_element(value);
+    if (coding.empty()) continue;
+    if (chunked_) return false;  // chunked is always the last one
+    if (!is_word(trim(coding.substr(0, coding.find(';'))))) return false;
+    if (same_word(coding, "chunked"))
+      chunked_ = true;
+    else
+      coded_ = true;
+  }
+  return chunked_ || coded_;
+}
+
+bool ResponseParser::finish_connection(std::string_view value) {
+  while (!value.empty()) {
+    const std::string_view option = next_element(value);
+    if (!is_word(option)) return false;
+    if (same_word(option, "close")) close_ = true;
+    if (same_word(option, "keep-alive")) persist_ = true;
+  }
+  return true;
+}
+
+bool ResponseParser::finish_head() {
+  CHECK(state_ == State::head_lf);
+  CHECK(!(has_length_ && (chunked_ || coded_)));
+  if (in_trailers_) {
+    complete(true);
+    return true;
+  }
+  if (status_ < 200) {
+    const auto interims = static_cast<std::uint8_t>(interims_ + 1);
+    if (status_ == 101 || interims > kMaxInterim) return false;
+    restart();
+    interims_ = interims;
+    return true;
+  }
+  if (status_ == 204 || status_ == 304 || (has_length_ && length_ == 0)) {
+    complete(true);
+  } else if (chunked_) {
+    position_ = 0;
+    state_ = State::chunk_size;
+  } else if (has_length_) {
+    state_ = State::body;
+    return length_ <= kMaxBody;
+  } else {
+    complete(false);
+  }
+  return true;
+}
+
+bool ResponseParser::take_chunk(char c) {
+  if (++line_bytes_ > kMaxChunkLine) return false;
+  switch (state_) {
+    case State::chunk_size: {
+      if (position_ == 0) length_ = 0;
+      const int digit = hex_value(c);
+      if (digit >= 0) {
+        length_ = length_ * 16 + static_cast<std::uint64_t>(digit);
+        return ++position_ <= 15;
+      }
+      state_ = c == '\r' ? State::chunk_size_lf : State::chunk_extension;
+      return position_ > 0 && (c == '\r' || c == ';' || is_blank(c));
+    }
+    case State::chunk_extension:
+      if (c == '\r') state_ = State::chunk_size_lf;
+      return c == '\r' || is_text(c);
+    case State::chunk_size_lf:
+      return c == '\n' && finish_chunk_size();
+    case State::chunk_cr:
+      state_ = State::chunk_lf;
+      return c == '\r';
+    default:
+      CHECK(state_ == State::chunk_lf);
+      position_ = 0;
+      line_bytes_ = 0;
+      state_ = State::chunk_size;
+      return c == '\n';
+  }
+}
+
+bool ResponseParser::finish_chunk_size() {
+  CHECK(position_ > 0);
+  line_bytes_ = 0;
+  if (length_ > kMaxBody || body_bytes_ + length_ > kMaxBody) return false;
+  body_bytes_ += length_;
+  in_trailers_ = length_ == 0;
+  state_ = in_trailers_ ? State::header_start : State::chunk_data;
+  return true;
+}
+
+void ResponseParser::complete(bool delimited) {
+  CHECK(!complete_);
+  answer_.keep_alive = delimited && !close_ && (http11_ || persist_);
+  if (answer_.keep_alive)
+    restart();
+  else
+    state_ = State::until_close;
+  complete_ = true;
+}
+
+// Everything but the answer, which its reader has not seen yet, and the text, whose size is set
+// anew.
+void ResponseParser::restart() {
+  state_ = State::version;
+  close_ = persist_ = has_length_ = chunked_ = coded_ = in_trailers_ = false;
+  interims_ = headers_ = 0;
+  status_ = 0;
+  position_ = 0;
+  head_bytes_ = line_bytes_ = 0;
+  length_ = body_bytes_ = 0;
+}
+
+}  // namespace purgeline

@@ -1,0 +1,46 @@
+// KafkaConnection: a source and an offset store on one Kafka cluster, and what they share.
+#pragma once
+
+#include <memory>
+
+#include "purgeline/clock.h"
+#include "purgeline/result.h"
+#include "purgeline/source.h"
+#include "purgeline/stores.h"
+#include "sources/kafka_options.h"
+
+namespace purgeline {
+
+class KafkaClient;
+class KafkaHelper;
+class KafkaOffsetStore;
+class KafkaSource;
+
+// Place: made by the application. Thread: the shard's, which also ends it; that waits for the
+// question that is open, KafkaOptions::ask_timeout or somewhat longer. Order of a turn:
+// source().poll(), which also runs the helper's ends, then offsets().poll().
+class KafkaConnection {
+ public:
+  // `wake_fd`: the eventfd of the shard's transport, non-blocking; it outlives the connection.
+  // Fails on a property that librdkafka refuses, with its words and the name; never because no
+  // broker answers.
+  [[nodiscard]] static Result<std::unique_ptr<KafkaConnection>> make(KafkaOptions options,
+                                                                     int wake_fd, Clock& clock);
+  KafkaConnection(std::unique_ptr<KafkaClient> control, std::unique_ptr<KafkaHelper> helper);
+  KafkaConnection(const KafkaConnection&) = delete;
+  KafkaConnection& operator=(const KafkaConnection&) = delete;
+  ~KafkaConnection();
+
+  [[nodiscard]] Source& source();
+  [[nodiscard]] OffsetStore& offsets();
+  // See KafkaSource.
+  [[nodiscard]] bool partition_is_new(PartitionId partition) const;
+
+ private:
+  std::unique_ptr<KafkaClient> control_;
+  std::unique_ptr<KafkaHelper> helper_;
+  std::unique_ptr<KafkaSource> source_;
+  std::unique_ptr<KafkaOffsetStore> offsets_;
+};
+
+}  // namespace purgeline

@@ -1,0 +1,60 @@
+#include "sources/kafka_topics.h"
+
+#include <algorithm>
+
+#include "purgeline/check.h"
+
+namespace purgeline {
+
+KafkaTopics::KafkaTopics(const std::vector<std::string>& topics) {
+  for (const std::string& topic : topics) topics_.try_emplace(topic);
+}
+
+KafkaTopics::Change KafkaTopics::update(const KafkaMetadata& metadata) {
+  Change change;
+  for (const KafkaMetadata::Topic& told : metadata.topics) {
+    const auto at = topics_.find(told.name);
+    if (at == topics_.end()) continue;  // not ours: another topic the client happens to know
+    Topic& topic = at->second;
+    if (told.trouble != topic.trouble) {
+      topic.trouble = told.trouble;
+      if (!told.trouble.empty()) change.complaints.push_back(told.name + ": " + told.trouble);
+    }
+    // A topic with a complaint and no partitions (a leader election, no right to see it) is neither
+    // there nor gone when it has been seen before; when it never was, it must be named.
+    const bool gone = told.missing || (told.partitions == 0 && topic.partitions == 0);
+    if (gone) {
+      topic.present = false;
+      if (!topic.told_missing) change.missing.push_back(told.name);
+      topic.told_missing = true;
+      continue;
+    }
+    if (told.partitions == 0) continue;
+    topic.present = true;
+    topic.told_missing = false;
+    for (; topic.partitions < told.partitions; ++topic.partitions) {
+      change.found.emplace_back(static_cast<std::uint32_t>(names_.size()));
+      names_.push_back(PartitionName{told.name, topic.partitions});
+    }
+  }
+  if (!answered_) old_ = names_.size();
+  answered_ = true;
+  return change;
+}
+
+const PartitionName& KafkaTopics::name(PartitionId partition) const {
+  CHECK(partition.value() < names_.size());
+  return names_[partition.value()];
+}
+
+bool KafkaTopics::is_new(PartitionId partition) const {
+  CHECK(partition.value() < names_.size());
+  return partition.value() >= old_;
+}
+
+bool KafkaTopics::incomplete() const {
+  return std::any_of(topics_.begin(), topics_.end(),
+                     [](const auto& entry) { return !entry.second.present; });
+}
+
+}  // namespace purgeline

@@ -1,0 +1,200 @@
+// Scalars: what is read as what, as rows of text.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "control/config_text.h"
+#include "control/config_value.h"
+
+namespace purgeline::config {
+namespace {
+
+constexpr KeySpec spec(ValueType type, const char* minimum = "", const char* maximum = "") {
+  return {"key", type, "", minimum, maximum, Reload::now, ""};
+}
+
+// The value printed again, or "! complaint".
+std::string read(const KeySpec& key, const std::string& written) {
+  const auto value = parse_value(key, written);
+  if (!value) return "! " + value.error().message;
+  if (value->off) return "off";
+  switch (key.type) {
+    case ValueType::duration:
+    case ValueType::optional_duration:
+      return duration_text(Duration(static_cast<std::int64_t>(value->number)));
+    case ValueType::size:
+      return size_text(value->number);
+    case ValueType::count:
+    case ValueType::percent:
+      return std::to_string(value->number);
+    case ValueType::text:
+      return value->text;
+    case ValueType::start_at:
+      return start_text(value->start);
+    case ValueType::address:
+    case ValueType::optional_address:
+      return value->endpoint.text;
+    default:
+      return word_text(key.type, value->number);
+  }
+}
+
+struct Row {
+  ValueType type;
+  std::string written;
+  std::string expected;
+};
+
+TEST(ConfigValue, ReadsWhatPeopleWrite) {
+  using T = ValueType;
+  const std::vector<Row> rows{
+      {T::duration, "100ms", "100ms"},
+      {T::duration, "1000ms", "1s"},
+      {T::duration, "120s", "2m"},
+      {T::duration, "24h", "24h"},
+      {T::duration, "7d", "7d"},
+      {T::duration, "1d", "24h"},
+      {T::duration, "0s", "0s"},
+      {T::duration, "0", "! has no unit"},
+      {T::duration, "1h30m", "! is not a duration"},
+      {T::duration, "-1s", "! is not a duration"},
+      {T::duration, "s", "! is not a duration"},
+      {T::duration, "", "! is not a duration"},
+      {T::duration, "106751d", "106751d"},
+      {T::duration, "106752d", "! is too large"},
+      {T::duration, "9223372036854775808s", "! is too large"},
+      {T::duration, "18446744073709551617s", "! is too large"},
+      {T::optional_duration, "off", "off"},
+      {T::optional_duration, "false", "off"},
+      {T::optional_duration, "No", "off"},
+      {T::optional_duration, "none", "! is not a duration or off"},
+      {T::size, "64MiB", "64MiB"},
+      {T::size, "4GiB", "4GiB"},
+      {T::size, "1024MiB", "1GiB"},
+      {T::size, "1000", "1000"},
+      {T::size, "0", "0"},
+      {T::size, "64 MiB", "! is not a size"},
+      {T::size, "8388608TiB", "! is too large"},
+      {T::percent, "10%", "10"},
+      {T::percent, "10", "! has no unit"},
+      {T::count, "1000000", "1000000"},
+      {T::count, "010", "! has leading zeros"},
+      {T::count, "0x10", "! is not a whole number"},
+      {T::count, "1e6", "! is not a whole number"},
+      {T::count, "1_000", "! is not a whole number"},
+      {T::address, "Cache1.Example.org:80", "cache1.example.org:80"},
+      {T::address, "127.0.0.1:65535", "127.0.0.1:65535"},
+      {T::address, "[0:0:0:0:0:0:0:1]:80", "[::1]:80"},
+      {T::address, "[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80"},
+      {T::address, "unix:/run/varnish/purge.sock", "unix:/run/varnish/purge.sock"},
+      {T::address, "unix:/" + std::string(106, 'x'), "unix:/" + std::string(106, 'x')},
+      {T::address, "unix:/" + std::string(107, 'x'), "! has a path of more than 107 bytes"},
+      {T::address, "unix:/a b", "! has a path with spaces or controls"},
+      {T::address, "[::1]:080000", "! has no port from 1 to 65535"},
+      {T::address, "[::1%lo]:80", "! has no IPv6 address in the brackets"},
+      {T::address, "a..b:80", "! has no valid host name"},
+      {T::address, "1.2.3:80", "! has no valid IPv4 address"},
+      {T::address, "host:80\n", "! has no port from 1 to 65535"},
+      {T::address, std::string("ho\0st:80", 8), "! has no valid host name"},
+      {T::optional_address, "off", "off"},
+      {T::start_at, "earliest", "earliest"},
+      {T::start_at, "now", "now"},
+      {T::start_at, "24h", "24h"},
+      {T::start_at, "2026-01-31", "2026-01-31T00:00:00Z"},
+      {T::start_at, "2026-01-31T12:34:56Z", "2026-01-31T12:34:56Z"},
+      {T::start_at, "1970-01-01", "1970-01-01T00:00:00Z"},
+      {T::start_at, "2199-12-31T23:59:59Z", "2199-12-31T23:59:59Z"},
+      {T::start_at, "2026-02-29", "! is not a place to start"},
+      {T::start_at, "2026-01-31T24:00:00Z", "! is not a place to start"},
+      {T::start_at, "2026-01-31T12:00:00", "! is not a place to start"},
+      {T::start_at, "2026-13-01", "! is not a place to start"},
+      {T::io_kind, "auto", "auto"},
+      {T::io_kind, "uring", "uring"},
+      {T::io_kind, "epoll", "epoll"},
+      {T::io_kind, "off", "! is not known"},
+      {T::log_format, "json", "json"},
+      {T::log_level, "warning", "warning"},
+      {T::metrics_compat, "false", "off"},
+      {T::metrics_compat, "purged", "purged"},
+      {T::boolean, "true", "true"},
+      {T::text, "caf\xC3\xA9", "caf\xC3\xA9"},
+      {T::text, "\xC3", "! is not UTF-8"},
+      {T::text, "a\tb", "! contains control characters"},
+  };
+  for (const Row& row : rows)
+    EXPECT_EQ(read(spec(row.type), row.written), row.expected) << row.written;
+}
+
+TEST(ConfigValue, LimitsAreInside) {
+  using T = ValueType;
+  EXPECT_EQ(read(spec(T::duration, "1s", "1m"), "1s"), "1s");
+  EXPECT_EQ(read(spec(T::duration, "1s", "1m"), "60s"), "1m");
+  EXPECT_EQ(read(spec(T::duration, "1s", "1m"), "999ms"), "! is too small");
+  EXPECT_EQ(read(spec(T::duration, "1s", "1m"), "61s"), "! is too large");
+  EXPECT_EQ(read(spec(T::optional_duration, "1s", "1m"), "off"), "off");
+  EXPECT_EQ(read(spec(T::size, "1MiB", ""), "1048575"), "! is too small");
+  EXPECT_EQ(read(spec(T::text, "1", "2"), ""), "! is too short");
+  EXPECT_EQ(read(spec(T::text, "1", "2"), "\xC3\xA9\xC3\xA9"), "\xC3\xA9\xC3\xA9");
+  EXPECT_EQ(read(spec(T::text, "1", "2"), "abc"), "! is too long");
+}
+
+TEST(ConfigValue, SaysWhatWasMeant) {
+  using T = ValueType;
+  const std::vector<Row> rows{
+      {T::duration, "10 s", "10s"},
+      {T::duration, "10sec", "10s"},
+      {T::duration, "10msec", "10ms"},
+      {T::duration, "5min", "5m"},
+      {T::duration, "2 hours", "2h"},
+      {T::duration, "10", ""},
+      {T::size, "64MB", "64MiB"},
+      {T::size, "64m", "64MiB"},
+      {T::size, "4 GiB", "4GiB"},
+      {T::percent, "10", "10%"},
+      {T::start_at, "latest", "now"},
+      {T::start_at, "erliest", "earliest"},
+      {T::log_level, "warn", "warning"},
+      {T::io_kind, "iouring", "uring"},
+      {T::address, "::1:80", "[::1]:80"},
+      {T::address, "http://a:80/x", "a:80"},
+      {T::address, "/run/x", "unix:/run/x"},
+  };
+  for (const Row& row : rows) {
+    const auto value = parse_value(spec(row.type), row.written);
+    ASSERT_FALSE(value.has_value()) << row.written;
+    EXPECT_EQ(value.error().suggestion, row.expected) << row.written;
+  }
+}
+
+TEST(ConfigText, NearestNeedsASlipAndNotAnotherWord) {
+  const std::vector<std::string> names{"brokers", "topics", "group", "start_at"};
+  EXPECT_EQ(nearest("brokrs", names), "brokers");
+  EXPECT_EQ(nearest("borkers", names), "brokers");
+  EXPECT_EQ(nearest("Topics", names), "topics");
+  EXPECT_EQ(nearest("start-at", names), "start_at");
+  EXPECT_EQ(nearest("consumer", names), "");
+  EXPECT_EQ(nearest("", names), "");
+  EXPECT_EQ(nearest(std::string(10000, 'a'), names), "");
+}
+
+TEST(ConfigText, PrintableLeavesNothingForATerminal) {
+  EXPECT_EQ(printable("a\x1b[31m\a\r"), "a\\x1b[31m\\x07\\x0d");
+  EXPECT_EQ(printable("\xE2\x80\xAEx"), "\\u202ex");
+  EXPECT_EQ(printable("\xff\xC0\x80"), "\\xff\\xc0\\x80");
+  EXPECT_EQ(printable("gr\xC3\xB6\xC3\x9F"), "gr\xC3\xB6\xC3\x9F");
+  EXPECT_EQ(printable(std::string(500, 'a')).size(), 123U);
+}
+
+TEST(ConfigText, SecretsAreCutOff) {
+  EXPECT_EQ(without_secrets("sasl.password: x"), "sasl.password: ***");
+  EXPECT_EQ(without_secrets("{\"SASL.Password\": x, b: 1}"), "{\"SASL.Password\": ***");
+  EXPECT_EQ(without_secrets("ssl.ca.location: /etc/ca.pem"), "ssl.ca.location: /etc/ca.pem");
+  EXPECT_TRUE(is_secret("ssl.key.password"));
+  EXPECT_TRUE(is_secret("ssl.key.pem"));
+  EXPECT_TRUE(is_secret("sasl.oauthbearer.client.secret"));
+  EXPECT_FALSE(is_secret("security.protocol"));
+}
+
+}  // namespace
+}  // namespace purgeline::config
