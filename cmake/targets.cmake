@@ -14,6 +14,12 @@ if(PURGELINE_SANITIZE)
   target_link_options(purgeline_options INTERFACE -fsanitize=${PURGELINE_SANITIZE})
 endif()
 
+if(PURGELINE_FUZZ)
+  target_compile_options(purgeline_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+    -fno-sanitize-recover=all)
+  target_link_options(purgeline_options INTERFACE -fsanitize=address,undefined)
+endif()
+
 # purgeline_library(name SOURCES ... [DEPS ...] [PUBLIC_DEPS ...]): the static library purgeline_<name>.
 function(purgeline_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PUBLIC_DEPS" ${ARGN})

@@ -1,4 +1,5 @@
-// Resolver: host names to addresses. A thread with the system's name service implements it, and the simulator.
+// Resolver: host names to addresses. Implemented by a thread with the system's name service, and by
+// the simulator.
 #pragma once
 
 #include <cstdint>

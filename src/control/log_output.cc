@@ -123,6 +123,11 @@ struct LogOutput::Impl {
     logger->set_level(spdlog::level::trace);
   }
 
+  // Writes out what is queued and joins the writer, before what it writes to goes.
+  ~Impl() { pool.reset(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
   const bool journal;
   std::atomic<LogFormat> format;
   std::atomic<LogLevel> level;
@@ -137,7 +142,6 @@ LogOutput::LogOutput(const LogOptions& options) {
   impl_ = std::make_unique<Impl>(options);
 }
 
-// The pool's destructor writes out the queue and joins its thread.
 LogOutput::~LogOutput() = default;
 
 bool LogOutput::enabled(LogLevel level) const {

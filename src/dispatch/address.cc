@@ -22,6 +22,8 @@ std::optional<unsigned> number(std::string_view text, int base, std::size_t digi
   return value;
 }
 
+// Four decimal numbers. Short forms ("127.1") and octal are refused: they mean different things to
+// different programs, and whoever writes them meets a name service that says so.
 std::optional<Bytes4> parse_v4(std::string_view text) {
   Bytes4 bytes{};
   for (std::size_t i = 0; i < 4; ++i) {
@@ -41,6 +43,7 @@ std::optional<Bytes4> parse_v4(std::string_view text) {
 // The groups of one side of "::", which may end in a dotted quad. Appends to `out`, false when
 // malformed.
 bool parse_groups(std::string_view text, std::array<std::uint8_t, 16>& out, std::size_t& size) {
+  CHECK(size <= out.size());
   while (!text.empty()) {
     const std::size_t colon = text.find(':');
     const std::string_view part = text.substr(0, colon);
@@ -62,6 +65,7 @@ bool parse_groups(std::string_view text, std::array<std::uint8_t, 16>& out, std:
   return true;
 }
 
+// Zones ("fe80::1%eth0") are refused: an Address has no place for them.
 std::optional<std::array<std::uint8_t, 16>> parse_v6(std::string_view text) {
   std::array<std::uint8_t, 16> head{};
   std::size_t head_size = 0;
@@ -79,6 +83,7 @@ std::optional<std::array<std::uint8_t, 16>> parse_v6(std::string_view text) {
     return std::nullopt;
   }
   if (head_size + tail_size > head.size() - 2) return std::nullopt;  // "::" is at least one group
+  CHECK(head_size % 2 == 0 && tail_size % 2 == 0);
   std::copy_n(tail.begin(), tail_size, head.end() - static_cast<std::ptrdiff_t>(tail_size));
   return head;
 }
@@ -86,6 +91,7 @@ std::optional<std::array<std::uint8_t, 16>> parse_v6(std::string_view text) {
 }  // namespace
 
 std::optional<Address> literal_address(std::string_view host, std::uint16_t port) {
+  CHECK(host.size() <= 255);  // longer than any name, let alone an address
   Address address;
   address.port = port;
   if (const auto v4 = parse_v4(host)) {

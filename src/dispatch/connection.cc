@@ -40,6 +40,7 @@ void Connection::enter(State next) {
   state_ = next;
 }
 
+// A Connection is used again and again; each time it starts as if it were new.
 void Connection::open(const Address& address, MonoTime now) {
   CHECK(flying_.empty() && !end_);
   CHECK(!send_in_flight_);
@@ -67,12 +68,14 @@ bool Connection::write(const Delivery& delivery, MonoTime taken, MonoTime now) {
   CHECK(has_room(UINT32_MAX));
   CHECK(!delivery.alone || flying_.empty());
   if (!write_purge(filling_, delivery.host, delivery.path, user_agent_)) return false;
+  // Behind others it waits for them first; its own time begins with the answer before it.
   if (flying_.empty()) waiting_since_ = now;
   exclusive_ = delivery.alone;
   flying_.push_back(InFlight{delivery, taken, {}});
   return true;
 }
 
+// After trouble nothing more is sent: the cache would not answer it, or nobody could tell to whom.
 void Connection::flush() {
   if (state_ != State::open || send_in_flight_ || trouble_ != Trouble::none || filling_.empty())
     return;
@@ -97,6 +100,7 @@ bool Connection::take_opened() {
   return opened;
 }
 
+// Answers come in the order of the requests: that is all that connects the two.
 Connection::InFlight Connection::take_answer(MonoTime now) {
   CHECK(answered_ > 0 && answered_ <= handed_);
   CHECK(handed_ <= flying_.size());
@@ -128,6 +132,7 @@ void Connection::on_open() {
   established_ = tell_opened_ = true;
 }
 
+// Only parses and notes. What was complete before the trouble keeps its answer.
 void Connection::on_bytes(std::span<const std::byte> bytes) {
   CHECK(state_ == State::open);
   CHECK(!bytes.empty());
@@ -157,6 +162,7 @@ void Connection::on_sent() {
   send_in_flight_ = false;
 }
 
+// Deliveries stay until the Target has reported them: the coalescer owns their bytes until then.
 void Connection::on_closed(Errc why) {
   CHECK(!end_);
   end_ = End{why, established_, asked_};

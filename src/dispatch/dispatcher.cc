@@ -22,15 +22,17 @@ void Dispatcher::set_listener(TargetListener* listener) {
   for (const auto& target : targets_) target->set_listener(listener);
 }
 
+// Names first, so that a connection can be opened in the turn in which its address became known.
 void Dispatcher::turn() {
   seams_.resolver.poll();
   for (const auto& target : targets_) target->settle(seams_.clock.now());
-  // Read anew: the start of a purge is then strictly after the answers it follows, and an event that
-  // comes again can be seen to be covered by it.
+  // Read anew: the start of a purge is then strictly after the answers it follows, and an event
+  // that comes again can be seen to be covered by it.
   seams_.clock.refresh();
   for (const auto& target : targets_) target->work(seams_.clock.now());
 }
 
+// A few comparisons per connection, at most once per turn: no timer wheel is worth that.
 MonoTime Dispatcher::next_due() const {
   const MonoTime now = seams_.clock.now();
   MonoTime due = MonoTime::max();

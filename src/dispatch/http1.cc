@@ -27,11 +27,13 @@ constexpr bool is_text(char c) {
   return (byte >= 0x20 && byte != 0x7f) || c == '\t';
 }
 
+// RFC 9110 5.6.2: what a header's name is made of.
 constexpr bool is_token(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
+// As a table, because it is asked for every byte of every header's name.
 constexpr auto kToken = [] {
   std::array<bool, 256> table{};
   for (unsigned i = 1; i < 128; ++i) table[i] = is_token(static_cast<char>(i));
@@ -45,6 +47,7 @@ constexpr int hex_value(char c) {
   return -1;
 }
 
+// Names and options are compared without regard to case, and only these.
 bool same_word(std::string_view text, std::string_view lower_case) {
   return text.size() == lower_case.size() &&
          std::equal(text.begin(), text.end(), lower_case.begin(),
@@ -86,6 +89,8 @@ bool write_purge(std::string& out, std::string_view host, std::string_view targe
   constexpr std::string_view kEnd = "\r\n\r\n";
 
   if (host.empty() || target.empty()) return false;
+  // Everything is looked at before anything is written, so that a refusal leaves the buffer as it
+  // was.
   const auto splits = [](char c) {
     return (c >= 0 && c <= ' ') || c == 0x7f;
   };
@@ -168,14 +173,19 @@ std::size_t ResponseParser::skip(std::span<const std::byte> bytes) {
   return 0;
 }
 
+// One byte. Lines of chunks have a limit of their own; everything else of an answer that is not its
+// body counts as head, so that neither headers nor trailers can go on for ever.
 bool ResponseParser::take(char c) {
   CHECK(state_ != State::malformed && state_ != State::until_close);
+  CHECK(state_ != State::body && state_ != State::chunk_data);
   if (state_ >= State::chunk_size) return take_chunk(c);
   if (++head_bytes_ > kMaxHead) return false;
   return state_ < State::header_start ? take_status_line(c) : take_header(c);
 }
 
+// "HTTP/1.1 204 Purged\r\n". The reason is kept as far as it can be the one that means something.
 bool ResponseParser::take_status_line(char c) {
+  CHECK(position_ <= kVersion.size() + 1);
   switch (state_) {
     case State::version:
       if (position_ < kVersion.size()) return c == kVersion[position_++];
@@ -221,7 +231,9 @@ bool ResponseParser::keep(char c) {
   return true;
 }
 
+// From the line after the status to the empty line, and the same again for trailers.
 bool ResponseParser::take_header(char c) {
+  CHECK(headers_ <= kMaxHeaders);
   switch (state_) {
     case State::header_start:
       if (c == '\r') {
@@ -260,7 +272,9 @@ bool ResponseParser::take_name(char c) {
   return true;
 }
 
+// Blanks before the value are dropped here, those after it when the line is complete.
 bool ResponseParser::take_value(char c) {
+  CHECK(state_ == State::value_start || state_ == State::value);
   if (c == '\r') {
     state_ = State::value_lf;
     return true;
@@ -288,6 +302,8 @@ bool ResponseParser::finish_header() {
   return false;
 }
 
+// Digits and nothing else: signs, lists and blanks inside have been read differently by different
+// programs, which is how answers are smuggled.
 bool ResponseParser::finish_length(std::string_view value) {
   if (value.empty() || value.size() > kMaxLengthDigits || chunked_ || coded_) return false;
   std::uint64_t length = 0;
@@ -301,6 +317,8 @@ bool ResponseParser::finish_length(std::string_view value) {
   return true;
 }
 
+// "chunked" delimits the body when it is the last coding; with any other last one the body ends
+// with the connection.
 bool ResponseParser::finish_coding(std::string_view value) {
   if (has_length_ || chunked_) return false;
   while (!value.empty()) {
@@ -316,6 +334,7 @@ bool ResponseParser::finish_coding(std::string_view value) {
   return chunked_ || coded_;
 }
 
+// The other options name headers that are hop-by-hop; they do not concern us.
 bool ResponseParser::finish_connection(std::string_view value) {
   while (!value.empty()) {
     const std::string_view option = next_element(value);
@@ -326,6 +345,7 @@ bool ResponseParser::finish_connection(std::string_view value) {
   return true;
 }
 
+// RFC 9112 6.3: where the body ends, in the order of that section. We never send HEAD or CONNECT.
 bool ResponseParser::finish_head() {
   CHECK(state_ == State::head_lf);
   CHECK(!(has_length_ && (chunked_ || coded_)));
@@ -354,7 +374,9 @@ bool ResponseParser::finish_head() {
   return true;
 }
 
+// The lines between chunks: "1a;extension\r\n" before the data, "\r\n" after it.
 bool ResponseParser::take_chunk(char c) {
+  CHECK(chunked_ && !has_length_);
   if (++line_bytes_ > kMaxChunkLine) return false;
   switch (state_) {
     case State::chunk_size: {
@@ -384,6 +406,7 @@ bool ResponseParser::take_chunk(char c) {
   }
 }
 
+// A chunk of size 0 ends the body; trailers may follow.
 bool ResponseParser::finish_chunk_size() {
   CHECK(position_ > 0);
   line_bytes_ = 0;
@@ -394,6 +417,7 @@ bool ResponseParser::finish_chunk_size() {
   return true;
 }
 
+// The connection can be used again only when we know where this answer ended.
 void ResponseParser::complete(bool delimited) {
   CHECK(!complete_);
   answer_.keep_alive = delimited && !close_ && (http11_ || persist_);

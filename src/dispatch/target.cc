@@ -14,6 +14,7 @@ using State = Connection::State;
 // Caches keep an idle connection for at least some seconds.
 constexpr Duration kIdleAtLeast = std::chrono::seconds(1);
 
+// The transport's words in the words of the metrics.
 LinkError link_error(Errc why) {
   switch (why) {
     case Errc::refused:
@@ -50,6 +51,7 @@ Target::Target(const DispatchOptions& options, TargetSpec spec, const DispatchSe
   }
 }
 
+// Connections may still be open, in a simulated crash: then the transport has gone before.
 Target::~Target() {
   if (resolving_) seams_.resolver.cancel(*this);
 }
@@ -67,6 +69,7 @@ TargetMetrics Target::metrics() const {
   return metrics;
 }
 
+// What is held was never sent, so it goes back at once.
 void Target::drain(MonoTime until) {
   CHECK(!draining_);
   draining_ = true;
@@ -88,6 +91,9 @@ void Target::settle(MonoTime now) {
   CHECK(in_flight_ + held_.size() <= capacity());
 }
 
+// The order matters. Answers first: they were complete, whatever came after them. Then what made
+// the connection useless, which explains an end better than the end itself. Time-outs last: an
+// answer that has come, however late, is better than a retry.
 void Target::settle(Connection& connection, MonoTime now) {
   if (connection.take_opened()) {
     ++metrics_.connects;
@@ -121,6 +127,7 @@ void Target::settle(Connection& connection, MonoTime now) {
   CHECK(connection.state() == State::open || connection.in_flight() == 0);
 }
 
+// An end that was not asked for.
 void Target::settle_end(Connection& connection, const Connection::End& end, MonoTime now) {
   CHECK(connection.state() == State::closed);
   if (end.asked) {  // settled when it was asked for
@@ -153,6 +160,8 @@ void Target::settle_end(Connection& connection, const Connection::End& end, Mono
   failed("closes connections unanswered", 0, now);
 }
 
+// The name service gets as long as a connection may take, and its failure is the same to us as long
+// as no address is known at all.
 void Target::settle_resolve(MonoTime now) {
   if (!resolving_) return;
   if (!resolve_answer_ && now < resolve_deadline_) return;
@@ -192,6 +201,8 @@ void Target::settle_drain(MonoTime now) {
 
 // ---- connecting
 
+// Host names are looked up anew for each connection, so that a cache that moved is found without a
+// restart.
 void Target::connect(MonoTime now) {
   if (!fixed_ && !resolved_) {
     resolving_ = true;
@@ -226,6 +237,7 @@ void Target::connect_failed(LinkError error, std::string_view why, MonoTime now)
   failed(why, 0, now);
 }
 
+// One at a time: while one is on its way it is not known whether the target can be reached at all.
 bool Target::wants_connection(MonoTime now) const {
   if (resolving_ || count(State::connecting) > 0 || count(State::closed) == 0) return false;
   const bool work = !held_.empty() || seams_.queue.ready(spec_.id);
@@ -244,6 +256,7 @@ bool Target::wants_connection(MonoTime now) const {
 
 // ---- deliveries
 
+// Never more than can be written: what is taken counts as started, and joins nobody else's purge.
 bool Target::may_take(MonoTime now) const {
   if (draining_ || held_.full() || in_flight_ + held_.size() >= capacity()) return false;
   if (!probing()) return true;
@@ -263,6 +276,8 @@ Connection* Target::emptiest() const {
   return best;
 }
 
+// Everything is collected first and sent at the end: many requests per send are what makes this
+// cheap, for us and for the cache.
 void Target::work(MonoTime now) {
   if (!draining_) {
     place_held(now);
@@ -285,6 +300,7 @@ void Target::place_held(MonoTime now) {
   }
 }
 
+// The emptiest connection first, so that a slow answer holds up as few as possible.
 void Target::take(MonoTime now) {
   while (may_take(now)) {
     // While somebody waits for an empty connection, the emptiest one gets nothing new.

@@ -14,8 +14,11 @@ namespace {
 constexpr std::uint32_t kFailuresToOpen = 5;
 // Among eight denials in a row there would be a good answer, if the target denied only some URLs.
 constexpr std::uint32_t kDenialsToDeny = 8;
+// An idle connection that closes in the very moment of a request looks the same as a poisonous URL,
+// once or even twice; three times, apart in time and on fresh connections, it does not.
 constexpr std::uint8_t kLonelyTries = 3;
 
+// What an answer means before anything is known of the delivery or the target.
 enum class Verdict : std::uint8_t { good, retry, denied, refused };
 
 Verdict verdict(std::uint16_t status) {
@@ -28,6 +31,7 @@ Verdict verdict(std::uint16_t status) {
   return Verdict::refused;
 }
 
+// WMF's VCL says 204 for every purge, and only the reason tells that the host is not served here.
 AttemptResult good_result(const Answer& answer) {
   if (answer.status == 404) return AttemptResult::absent;
   return answer.status == 204 && answer.filtered ? AttemptResult::filtered : AttemptResult::purged;
@@ -52,6 +56,7 @@ Count one_more(Count count) {
 
 }  // namespace
 
+// The one place where outcomes leave dispatch.
 void Target::report(const Delivery& delivery, const Outcome& outcome) {
   CHECK(is_good(outcome.result) || is_dead(outcome.result) ||
         outcome.result == AttemptResult::unanswered || outcome.not_before > MonoTime{});
@@ -62,6 +67,7 @@ void Target::report(const Delivery& delivery, const Outcome& outcome) {
 void Target::judge(const Connection::InFlight& done, MonoTime now) {
   CHECK(in_flight_ > 0);
   --in_flight_;
+  CHECK(done.delivery.target == spec_.id);
   const Answer& answer = done.answer;
   Delivery delivery = done.delivery;
   metrics_.attempt.record(now - done.taken);
@@ -172,6 +178,8 @@ void Target::break_off(Connection& connection, LinkError error, MonoTime now) {
          now);
 }
 
+// `suspect`: the first one may have made the cache close, so it is sent alone next time. It gets a
+// mark of the good answers so far, against which its lonely tries are judged.
 void Target::give_back(Connection& connection, std::size_t from, bool suspect) {
   CHECK(!connection.has_answer());
   CHECK(!suspect || (from == 0 && connection.handed() > 0));
@@ -189,6 +197,7 @@ void Target::give_back(Connection& connection, std::size_t from, bool suspect) {
   connection.clear();
 }
 
+// Also last first, for the same reason.
 void Target::release_held() {
   for (std::size_t i = held_.size(); i-- > 0;) {
     report(held_[i].delivery, outcome_of(held_[i].delivery, AttemptResult::unanswered));
@@ -196,14 +205,18 @@ void Target::release_held() {
   held_.clear();
 }
 
+// One good answer ends every suspicion against the target.
 void Target::good(std::uint16_t status) {
+  CHECK(status >= 200);
   ++good_;
   failures_ = denials_ = probes_ = 0;
   next_probe_ = connect_not_before_ = MonoTime::min();
   enter(TargetState::up, "answers well", status);
 }
 
+// One failure of the target, whether or not it counts against a delivery.
 void Target::failed(std::string_view why, std::uint16_t status, MonoTime now) {
+  CHECK(!why.empty());
   failures_ = one_more(failures_);
   if (state_ == TargetState::denied) next_probe_ = now + options_.denied_probe;
   if (state_ != TargetState::down && failures_ >= kFailuresToOpen)
@@ -231,6 +244,7 @@ void Target::enter(TargetState next, std::string_view why, std::uint16_t status)
 // Doubles with each failure; half of it is chance, so that many who failed together do not return
 // together.
 Duration Target::backoff(std::uint32_t failures) {
+  CHECK(options_.backoff_initial <= options_.backoff_max);
   Duration delay = options_.backoff_initial;
   for (std::uint32_t i = 1; i < failures && delay < options_.backoff_max; ++i) delay *= 2;
   delay = std::min(delay, options_.backoff_max);

@@ -86,6 +86,7 @@ void wake_with(rd_kafka_queue_t* queue, int wake_fd) {
   rd_kafka_queue_io_event_enable(queue, wake_fd, &kOne, sizeof kOne);
 }
 
+// Rounded down: a start that is found by time must not come after the event.
 std::int64_t milliseconds(WallTime time) {
   return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
@@ -326,25 +327,36 @@ Result<KafkaMetadata> KafkaClient::metadata(Timeout timeout) {
   return metadata;
 }
 
-Result<LogEnds> KafkaClient::ends(const PartitionName& name, Timeout timeout) {
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-  const auto code = rd_kafka_query_watermark_offsets(client_, name.topic.c_str(), name.partition,
-                                                     &low, &high, wait_ms(timeout));
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return library_failure(code);
-  return LogEnds{Offset(low), Offset(high)};
-}
-
-Result<Offset> KafkaClient::find(const PartitionName& name, WallTime time, Timeout timeout) {
-  const List list = list_of(name, std::max<std::int64_t>(0, milliseconds(time)));
+// rd_kafka_query_watermark_offsets is not used: it has no time-out once its request is under way,
+// and tries again for as long as the broker is silent. The same question put as a time keeps to its
+// time-out.
+Result<Offset> KafkaClient::offset_at(const PartitionName& name, std::int64_t when,
+                                      Timeout timeout) {
+  const List list = list_of(name, when);
   const auto code = rd_kafka_offsets_for_times(client_, list.get(), wait_ms(timeout));
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return library_failure(code);
   const auto& part = list->elems[0];
   if (part.err != RD_KAFKA_RESP_ERR_NO_ERROR) return library_failure(part.err);
-  if (part.offset >= 0) return Offset(part.offset);
-  const Result<LogEnds> end = ends(name, timeout);
-  if (!end) return tl::unexpected<Error>(end.error());
-  return end->high;
+  return Offset(part.offset);
+}
+
+Result<LogEnds> KafkaClient::ends(const PartitionName& name, Timeout timeout) {
+  const Result<Offset> low = offset_at(name, RD_KAFKA_OFFSET_BEGINNING, timeout);
+  if (!low) return tl::unexpected<Error>(low.error());
+  const Result<Offset> high = offset_at(name, RD_KAFKA_OFFSET_END, timeout);
+  if (!high) return tl::unexpected<Error>(high.error());
+  // Nothing that a caller could use, and nothing that a broker should say.
+  if (*low < Offset(0) || *high < *low) return failure(Errc::unavailable, "the ends do not fit");
+  return LogEnds{*low, *high};
+}
+
+Result<Offset> KafkaClient::find(const PartitionName& name, WallTime time, Timeout timeout) {
+  const std::int64_t when = std::max<std::int64_t>(0, milliseconds(time));
+  Result<Offset> found = offset_at(name, when, timeout);
+  // Negative: no record is that young, so the place is where the next one will be.
+  if (found && *found < Offset(0)) found = offset_at(name, RD_KAFKA_OFFSET_END, timeout);
+  if (found && *found < Offset(0)) return failure(Errc::unavailable, "the end is not known");
+  return found;
 }
 
 Result<std::optional<KafkaStored>> KafkaClient::committed(const PartitionName& name,

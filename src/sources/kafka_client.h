@@ -124,6 +124,9 @@ class KafkaClient {
                                                              Timeout timeout);
 
  private:
+  [[nodiscard]] Result<Offset> offset_at(const PartitionName& name, std::int64_t when,
+                                         Timeout timeout);
+
   struct TopicDeleter {
     void operator()(rd_kafka_topic_s* topic) const;
   };

@@ -16,9 +16,10 @@ class KafkaHelper;
 class KafkaOffsetStore;
 class KafkaSource;
 
-// Place: made by the application. Thread: the shard's, which also ends it; that waits for the
-// question that is open, KafkaOptions::ask_timeout or somewhat longer. Order of a turn:
-// source().poll(), which also runs the helper's ends, then offsets().poll().
+// Place: made by the application. Thread: the shard's, which also ends it. The end waits for the
+// question that is open (KafkaOptions::ask_timeout, twice at worst) and for a commit that is on the
+// wire (6 s). Order of a turn: source().poll(), which also runs the helper's ends, then
+// offsets().poll().
 class KafkaConnection {
  public:
   // `wake_fd`: the eventfd of the shard's transport, non-blocking; it outlives the connection.

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Purges one page from two real caches by one event in a real Kafka; prints what each of them says.
+
+Exit status 0: the page that a visitor gets last is fresh. 1: it is not. Everything printed was read
+from the caches' answers, from the broker, and from the daemon's own metrics.
+"""
+
+import argparse
+import sys
+import time
+
+from harness import (Kafka, Origin, Purgeline, ServerFailed, TrafficServer, Varnish, http_client,
+                     purge_event, start_all, wait_for)
+from harness import process
+
+HOST = 'en.example.org'
+PAGE = '/wiki/Main_Page'
+TOPIC = 'eqiad.resource-purge'
+DENIED = 3
+
+
+def step(number, text):
+    print(f'\n{number}. {text}', flush=True)
+
+
+def show(who, answer):
+    """A cache's answer: hit or miss and age as its headers say, and the body."""
+    verdict = answer.headers.get('x-cache-frontend' if who == 'Varnish' else 'x-cache', '?')
+    age = answer.headers.get('age', '?')
+    print(f'   {who:<15} {answer.status} {verdict:<9} Age: {age:<3} {answer.body.strip()}')
+
+
+def show_purges(daemon, kafka):
+    metrics = daemon.metrics()
+
+    def value(name, **labels):
+        return sum(number for have, number in metrics.get(name, [])
+                   if all(have.get(key) == want for key, want in labels.items()))
+    for layer in ('backend', 'frontend'):
+        outcomes = {labels['outcome']: int(number)
+                    for labels, number in metrics.get('purgeline_purges_total', [])
+                    if labels.get('layer') == layer and number > 0}
+        count = value('purgeline_attempt_seconds_count', layer=layer)
+        spent = value('purgeline_attempt_seconds_sum', layer=layer)
+        took = f'{1000 * spent / count:.2f} ms each' if count else 'none answered'
+        said = ', '.join(f'{number} {outcome}' for outcome, number in outcomes.items())
+        print(f'   {layer:<15} {said or "no purge"} ({took})')
+    done = value('purgeline_end_to_end_seconds_count')
+    if done:
+        seconds = value('purgeline_end_to_end_seconds_sum') / done
+        print(f'   {"both layers":<15} {1000 * seconds:.1f} ms after the event was made')
+    committed = kafka.committed(daemon.group, TOPIC)
+    print(f'   {"Kafka":<15} committed offset {committed if committed >= 0 else "none"}')
+
+
+def run(deny_purge):
+    origin = Origin()
+    backend = TrafficServer(origin.address)
+    frontend = Varnish(backend.address)
+    kafka = Kafka()
+
+    step(1, 'Servers start on free ports of this machine')
+    began = time.monotonic()
+    frontend.deny_purge(deny_purge)
+    start_all(backend, frontend, kafka)
+    kafka.create_topic(TOPIC)
+    daemon = Purgeline(kafka, [TOPIC], [('backend', [backend.address]),
+                                        ('frontend', [frontend.unix_address])]).launch()
+    for server in (backend, frontend, kafka):
+        print(f'   {server.name:<15} {server.version():<10} {server.address}')
+    if deny_purge:
+        # It may say that it is not ready, and be right.
+        wait_for(lambda: http_client.answers(daemon.admin) or not daemon.running(), 60,
+                 'purgeline runs')
+    else:
+        daemon.wait_ready()
+    print(f'   {"purgeline":<15} {daemon.version():<10} {daemon.admin}'
+          f'   (all up after {time.monotonic() - began:.1f} s)')
+
+    step(2, f'A visitor fetches http://{HOST}{PAGE}; both layers keep it')
+    frontend.get(HOST, PAGE)
+    wait_for(lambda: backend.cached(HOST, PAGE), 10, 'Traffic Server stored the page')
+    show('Varnish', frontend.get(HOST, PAGE))
+    show('Traffic Server', backend.get(HOST, PAGE))
+
+    version = origin.bump()
+    step(3, f'The page changes: the origin has version {version}, the caches do not know')
+    show('Varnish', frontend.get(HOST, PAGE))
+    show('Traffic Server', backend.get(HOST, PAGE))
+
+    step(4, 'The change is published as an event')
+    offset = kafka.end_offset(TOPIC)
+    kafka.produce(TOPIC, [purge_event(f'https://{HOST}{PAGE}')])
+    print(f'   {TOPIC}[0], offset {offset}; the log ends at {kafka.end_offset(TOPIC)}')
+
+    step(5, 'Purgeline purges backend, then frontend')
+
+    def settled():
+        if not daemon.running():
+            raise ServerFailed(f'purgeline ended with {daemon.process.returncode}')
+        denied = daemon.metric('purgeline_target_state', layer='frontend') == DENIED
+        return denied or kafka.committed(daemon.group, TOPIC) > offset
+    wait_for(settled, 60, 'the event is committed, or a cache is known to deny purges')
+    show_purges(daemon, kafka)
+    if daemon.metric('purgeline_target_state', layer='frontend') == DENIED:
+        print(f'   {"frontend":<15} denies every purge')
+
+    step(6, 'The next visitor')
+    last = frontend.get(HOST, PAGE)
+    fresh = f'version {version}' in last.body
+    show('Varnish', last)
+    print('The page is fresh.' if fresh else 'THE PAGE IS NOT FRESH.')
+    return fresh
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='./dev demo', description=__doc__.split('\n')[0])
+    parser.add_argument('--deny-purge', action='store_true',
+                        help='let Varnish refuse every PURGE: the page stays old, exit status 1')
+    options = parser.parse_args()
+    try:
+        fresh = run(options.deny_purge)
+    except (ServerFailed, OSError) as error:
+        print(f'demo: {error}', file=sys.stderr)
+        for server in process.live_servers():
+            print(f'--- {server.name}:\n{server.tail(20)}', file=sys.stderr)
+        fresh = False
+    process.cleanup_all()
+    sys.exit(0 if fresh else 1)
+
+
+if __name__ == '__main__':
+    main()

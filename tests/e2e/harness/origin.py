@@ -1,0 +1,131 @@
+"""The origin server behind the caches, and recording sinks that stand in for caches."""
+
+import selectors
+import socket
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Origin:
+    """Serves `PATH version N` for every path and counts who asked, on threads of this process."""
+
+    def __init__(self):
+        self._version = 1
+        self._requests = Counter()
+        self._lock = threading.Lock()
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_GET(self):
+                with origin._lock:
+                    origin._requests[(self.headers.get('Host'), self.path)] += 1
+                    body = f'{self.path} version {origin._version}\n'.encode()
+                self.send_response(200)
+                self.send_header('Content-Type', 'text/plain')
+                self.send_header('Content-Length', str(len(body)))
+                self.send_header('Cache-Control', 'public, max-age=3600')
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.address = f'127.0.0.1:{self.port}'
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def bump(self):
+        """Changes every page; returns the new version."""
+        with self._lock:
+            self._version += 1
+            return self._version
+
+    def requests(self, path):
+        """How often the path was fetched, whatever the host."""
+        with self._lock:
+            return sum(n for (_, seen), n in self._requests.items() if seen == path)
+
+    def cleanup(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class PurgeSink:
+    """Answers 204 to every purge, pipelined or not, and keeps each with the time it was answered.
+
+    One thread serves all connections. The times are monotonic and shared by all sinks of a test, so
+    they tell the order across layers: a request is stamped when read, its answer when written.
+    """
+
+    ANSWER = b'HTTP/1.1 204 Purged\r\n\r\n'
+
+    def __init__(self):
+        self.seen = []  # (time_ns of reading, time_ns of answering, host, target)
+        self._selector = selectors.DefaultSelector()
+        self._listener = socket.create_server(('127.0.0.1', 0), backlog=128)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self.address = f'127.0.0.1:{self.port}'
+        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def urls(self):
+        """How often each (host, target) was purged."""
+        return Counter((host, target) for _, _, host, target in list(self.seen))
+
+    def cleanup(self):
+        self._stopped.set()
+        self._thread.join()
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+        self._selector.close()
+
+    def _serve(self):
+        while not self._stopped.is_set():
+            for key, _ in self._selector.select(0.05):
+                if key.data is None:
+                    connection, _ = self._listener.accept()
+                    connection.settimeout(5)
+                    self._selector.register(connection, selectors.EVENT_READ, bytearray())
+                else:
+                    self._read(key.fileobj, key.data)
+
+    def _read(self, connection, buffer):
+        try:
+            data = connection.recv(1 << 18)
+        except OSError:
+            data = b''
+        if not data:
+            self._selector.unregister(connection)
+            connection.close()
+            return
+        buffer += data
+        *requests, rest = bytes(buffer).split(b'\r\n\r\n')
+        del buffer[:]
+        buffer += rest
+        read_at = time.monotonic_ns()
+        parsed = [self._parse(request) for request in requests]
+        # Stamped before it is written: afterwards the sender may be ahead of this thread.
+        answered_at = time.monotonic_ns()
+        self.seen.extend((read_at, answered_at, host, target) for host, target in parsed)
+        try:
+            connection.sendall(self.ANSWER * len(parsed))
+        except OSError:
+            pass  # the purge counts as done: the sender is free to ask again
+
+    @staticmethod
+    def _parse(request):
+        lines = request.decode('latin-1').split('\r\n')
+        method, target, _ = lines[0].split(' ')
+        if method != 'PURGE':
+            raise AssertionError(f'not a purge: {lines[0]}')
+        host = next(line[6:] for line in lines[1:] if line.lower().startswith('host: '))
+        return host, target

@@ -1,0 +1,113 @@
+"""A Varnish as frontend: caches what it is asked for, PURGE from loopback answers 204."""
+
+import functools
+import re
+import subprocess
+
+from . import http_client
+from .process import Server, free_port
+
+VCL = '''
+vcl 4.1;
+
+backend default {{
+  .host = "{host}";
+  .port = "{port}";
+}}
+
+acl purgers {{
+  "127.0.0.1";
+}}
+
+sub vcl_recv {{
+  if (req.method == "PURGE") {{
+    # The socket's own access rights say who may connect to it.
+    if (local.endpoint !~ "^/" && client.ip !~ purgers) {{
+      return (synth(405, "Method not allowed"));
+    }}
+    {deny}
+    return (purge);
+  }}
+  return (hash);
+}}
+
+sub vcl_purge {{
+  return (synth(204, "Purged"));
+}}
+
+sub vcl_backend_response {{
+  set beresp.grace = 0s;
+}}
+
+sub vcl_deliver {{
+  if (obj.hits > 0) {{
+    set resp.http.X-Cache-Frontend = "hit";
+  }} else {{
+    set resp.http.X-Cache-Frontend = "miss";
+  }}
+}}
+'''
+
+
+class Varnish(Server):
+    """`backend` is the host:port that it fetches from."""
+
+    name = 'varnish'
+
+    def __init__(self, backend):
+        super().__init__()
+        self.backend = backend
+        self.port = free_port()
+        self.address = f'127.0.0.1:{self.port}'
+        self.unix_address = f'unix:{self.folder}/purge.sock'
+        self._reloads = 0
+        self._write_vcl(deny=False)
+
+    def command(self):
+        # No jail: changing users would clear the signal that ends it with this process.
+        return ['varnishd', '-j', 'none', '-F',
+                '-n', self.folder / 'state', '-f', self.folder / 'vcl',
+                '-a', f'tcp={self.address}', '-a', f'uds={self.folder}/purge.sock,mode=0666',
+                '-s', 'malloc,64m', '-p', 'thread_pool_min=10', '-p', 'thread_pools=1',
+                '-p', 'default_ttl=3600']
+
+    def launch(self):
+        # After a kill the socket file of the last run is in the way.
+        (self.folder / 'purge.sock').unlink(missing_ok=True)
+        return super().launch()
+
+    def ready(self):
+        return http_client.answers(self.address) and http_client.answers(self.unix_address)
+
+    @staticmethod
+    @functools.lru_cache
+    def version():
+        said = subprocess.run(['varnishd', '-V'], capture_output=True, text=True, check=True)
+        return re.search(r'varnish-([\d.]+)', said.stderr + said.stdout).group(1)
+
+    def get(self, host, target):
+        return http_client.request(self.address, 'GET', target, host)
+
+    def purge(self, host, target, unix=False):
+        address = self.unix_address if unix else self.address
+        return http_client.request(address, 'PURGE', target, host)
+
+    def deny_purge(self, denied):
+        """Refuses every PURGE with 405, or allows it again, without a restart."""
+        self._write_vcl(denied)
+        if self.running():
+            self._reloads += 1
+            self.admin('vcl.load', f'reload{self._reloads}', str(self.folder / 'vcl'))
+            self.admin('vcl.use', f'reload{self._reloads}')
+
+    def admin(self, *command):
+        done = subprocess.run(['varnishadm', '-n', str(self.folder / 'state'), *command],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
+        if done.returncode != 0:
+            raise AssertionError(f'varnishadm {command}: {done.stdout}{done.stderr}')
+        return done.stdout
+
+    def _write_vcl(self, deny):
+        host, port = self.backend.rsplit(':', 1)
+        refusal = 'return (synth(405, "Method not allowed"));' if deny else ''
+        (self.folder / 'vcl').write_text(VCL.format(host=host, port=port, deny=refusal))
