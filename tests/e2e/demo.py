@@ -30,20 +30,22 @@ def show(who, answer):
     print(f'   {who:<15} {answer.status} {verdict:<9} Age: {age:<3} {answer.body.strip()}')
 
 
-def show_purges(daemon, kafka):
+def show_purges(daemon, kafka, before):
+    """What the daemon's metrics have gained since `before`: it probes its caches when it starts."""
     metrics = daemon.metrics()
 
     def value(name, **labels):
-        return sum(number for have, number in metrics.get(name, [])
+        return sum(number if samples is metrics else -number
+                   for samples in (metrics, before) for have, number in samples.get(name, [])
                    if all(have.get(key) == want for key, want in labels.items()))
     for layer in ('backend', 'frontend'):
-        outcomes = {labels['outcome']: int(number)
-                    for labels, number in metrics.get('purgeline_purges_total', [])
-                    if labels.get('layer') == layer and number > 0}
+        names = {labels['outcome'] for labels, _ in metrics.get('purgeline_purges_total', [])}
+        outcomes = {name: int(value('purgeline_purges_total', layer=layer, outcome=name))
+                    for name in sorted(names)}
         count = value('purgeline_attempt_seconds_count', layer=layer)
         spent = value('purgeline_attempt_seconds_sum', layer=layer)
         took = f'{1000 * spent / count:.2f} ms each' if count else 'none answered'
-        said = ', '.join(f'{number} {outcome}' for outcome, number in outcomes.items())
+        said = ', '.join(f'{number} {outcome}' for outcome, number in outcomes.items() if number)
         print(f'   {layer:<15} {said or "no purge"} ({took})')
     done = value('purgeline_end_to_end_seconds_count')
     if done:
@@ -90,6 +92,7 @@ def run(deny_purge):
 
     step(4, 'The change is published as an event')
     offset = kafka.end_offset(TOPIC)
+    before = daemon.metrics()
     kafka.produce(TOPIC, [purge_event(f'https://{HOST}{PAGE}')])
     print(f'   {TOPIC}[0], offset {offset}; the log ends at {kafka.end_offset(TOPIC)}')
 
@@ -101,7 +104,7 @@ def run(deny_purge):
         denied = daemon.metric('purgeline_target_state', layer='frontend') == DENIED
         return denied or kafka.committed(daemon.group, TOPIC) > offset
     wait_for(settled, 60, 'the event is committed, or a cache is known to deny purges')
-    show_purges(daemon, kafka)
+    show_purges(daemon, kafka, before)
     if daemon.metric('purgeline_target_state', layer='frontend') == DENIED:
         print(f'   {"frontend":<15} denies every purge')
 

@@ -94,6 +94,7 @@ class World {
   void calm();
   [[nodiscard]] bool finished() const;
   [[nodiscard]] bool in_dead_letters(const std::string& url) const;
+  [[nodiscard]] std::string describe(const Made& made);
   [[nodiscard]] std::string check_event(const Made& made);
   [[nodiscard]] std::string check_frontend_order();
   MonoTime soon(Duration most) {
@@ -103,6 +104,7 @@ class World {
 
   test::FakeRandom random_;
   SimClock clock_;
+  MonoTime started_{clock_.now()};
   Agenda agenda_;
   SimTransport transport_;
   SimLog log_;

@@ -77,9 +77,9 @@ class PurgeSink:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
-    def urls(self):
-        """How often each (host, target) was purged."""
-        return Counter((host, target) for _, _, host, target in list(self.seen))
+    def urls(self, of):
+        """How often each (host, target) of the host was purged; a daemon also probes its targets."""
+        return Counter((host, target) for _, _, host, target in list(self.seen) if host == of)
 
     def cleanup(self):
         self._stopped.set()
