@@ -1,6 +1,7 @@
 // CHECK: our own invariants, on in release builds too.
 //
-// Never for anything that comes from outside: with systemd restarts a CHECK on input is a crash loop.
+// Never for anything that comes from outside: with systemd restarts a CHECK on input is a crash
+// loop.
 #pragma once
 
 namespace purgeline {
@@ -10,7 +11,7 @@ namespace purgeline {
 
 }  // namespace purgeline
 
-#define CHECK(condition)                                                            \
-  (__builtin_expect(static_cast<bool>(condition), 1)                                \
-       ? static_cast<void>(0)                                                       \
+#define CHECK(condition)                             \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::purgeline::check_failed(__FILE__, __LINE__, #condition))

@@ -11,8 +11,9 @@ namespace purgeline {
 class Clock {
  public:
   virtual ~Clock() = default;
-  // The moment this turn of the loop began: constant during a turn, read anew by refresh(). Two things
-  // done in one turn therefore carry the same time, which is why comparisons with a version are strict.
+  // The moment this turn of the loop began: constant during a turn, read anew by refresh(). Two
+  // things done in one turn therefore carry the same time, which is why comparisons with a version
+  // are strict.
   [[nodiscard]] virtual MonoTime now() const = 0;
   // The wall clock, read together with now().
   [[nodiscard]] virtual WallTime wall() const = 0;

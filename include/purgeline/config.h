@@ -1,6 +1,8 @@
-// Config: an immutable value, made from config.def and handed to each part as the sub-struct it needs.
+// Config: an immutable value, made from config.def and handed to each part as the sub-struct it
+// needs.
 //
-// It is made only by control/config, which has checked every range; consumers CHECK what they rely on.
+// It is made only by control/config, which has checked every range; consumers CHECK what they rely
+// on.
 #pragma once
 
 #include <array>
@@ -17,16 +19,20 @@ namespace purgeline {
 
 // host:port, [v6]:port or unix:/path, syntactically checked and not resolved.
 struct Endpoint {
-  std::string text;         // as written, normalised: what metrics and logs print
-  std::string host;         // name or literal without brackets; empty for a Unix socket
+  std::string text;  // as written, normalised: what metrics and logs print
+  std::string host;  // name or literal without brackets; empty for a Unix socket
   std::uint16_t port{0};
-  std::string unix_path;    // empty unless unix:
+  std::string unix_path;  // empty unless unix:
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
 // Where reading starts without a usable position.
-struct StartEarliest { friend bool operator==(StartEarliest, StartEarliest) = default; };
-struct StartNow { friend bool operator==(StartNow, StartNow) = default; };
+struct StartEarliest {
+  friend bool operator==(StartEarliest, StartEarliest) = default;
+};
+struct StartNow {
+  friend bool operator==(StartNow, StartNow) = default;
+};
 using StartAt = std::variant<StartEarliest, StartNow, Duration /*back from now*/, WallTime>;
 
 enum class IoKind : std::uint8_t { automatic, uring, epoll };
@@ -37,8 +43,8 @@ enum class MetricsCompat : std::uint8_t { off, purged };
 namespace config_types {
 using duration = Duration;
 using optional_duration = std::optional<Duration>;
-using size = std::uint64_t;      // bytes
-using percent = std::uint32_t;   // 0 to 100
+using size = std::uint64_t;     // bytes
+using percent = std::uint32_t;  // 0 to 100
 using count = std::uint64_t;
 using text = std::string;
 using text_list = std::vector<std::string>;
@@ -54,14 +60,16 @@ using log_level = LogLevel;
 using metrics_compat = MetricsCompat;
 }  // namespace config_types
 
-// The structs. Their values before reading are zero; control/config writes the defaults of the table.
+// The structs. Their values before reading are zero; control/config writes the defaults of the
+// table.
 #define SECTION(Struct) struct Struct {
 #define KEY(type, name, default_, minimum, maximum, reload, sentence) config_types::type name{};
 #define SUB(Struct, name, sentence) Struct name{};
 #define LIST(Struct, name, minimum, maximum, sentence) std::vector<Struct> name{};
-#define END(Struct) \
+#define END(Struct)                                               \
   friend bool operator==(const Struct&, const Struct&) = default; \
-  };
+  }                                                               \
+  ;
 #include "purgeline/config.def"
 #undef SECTION
 #undef KEY

@@ -1,4 +1,5 @@
-// Delivery: one key for one target, as the coalescer hands it to dispatch; and the outcome of an attempt.
+// Delivery: one key for one target, as the coalescer hands it to dispatch; and the outcome of an
+// attempt.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +10,28 @@
 
 namespace purgeline {
 
-// Names a delivery in flight. Slot and generation, so that a late answer never ends a newer delivery.
+// Names a delivery in flight. Slot and generation, so that a late answer never ends a newer
+// delivery.
 struct DeliveryId {
   std::uint32_t slot{UINT32_MAX};
   std::uint32_t generation{0};
   friend bool operator==(const DeliveryId&, const DeliveryId&) = default;
 };
 
-// What dispatch needs for one attempt. The views live until the attempt's outcome has been reported.
+// What dispatch needs for one attempt. The views live until the attempt's outcome has been
+// reported.
 struct Delivery {
   DeliveryId id;
   TargetId target;
   std::string_view host;
-  std::string_view path;       // the request target
-  std::uint16_t attempts{0};   // failed attempts so far (5xx, timeouts, malformed answers)
-  std::uint8_t lonely{0};      // how often it was alone on a connection that the cache closed unanswered
-  bool alone{false};           // suspected of making the cache close: send it at depth 1
-  std::uint8_t denials{0};     // 403, 405 or 501 so far
-  std::uint32_t good_then{0};  // dispatch's own mark: good answers of the target at the first denial
+  std::string_view path;      // the request target
+  std::uint16_t attempts{0};  // failed attempts so far (5xx, timeouts, malformed answers)
+  std::uint8_t lonely{
+      0};             // how often it was alone on a connection that the cache closed unanswered
+  bool alone{false};  // suspected of making the cache close: send it at depth 1
+  std::uint8_t denials{0};  // 403, 405 or 501 so far
+  std::uint32_t good_then{
+      0};  // dispatch's own mark: good answers of the target at the first denial
 };
 
 enum class AttemptResult : std::uint8_t {
@@ -34,7 +39,8 @@ enum class AttemptResult : std::uint8_t {
   absent,      // 404: there was nothing to purge, which is as good
   filtered,    // 204 "Domain not cached here": not this cache's host
   retry,       // 5xx, timeout, malformed answer: again at `not_before`
-  unanswered,  // the connection went before the answer, or it was never sent: again at once, in order
+  unanswered,  // the connection went before the answer, or it was never sent: again at once, in
+               // order
   denied,      // 403, 405, 501, not yet known whether the target or the URL is meant
   refused,     // dead: this URL is refused among good ones (400, 414, 3xx, other 4xx, denied)
   exhausted,   // dead: max_attempts failed while the target answered others well
@@ -42,14 +48,19 @@ enum class AttemptResult : std::uint8_t {
 };
 inline constexpr std::size_t kAttemptResults = 9;
 [[nodiscard]] const char* attempt_result_name(AttemptResult result);
-[[nodiscard]] constexpr bool is_good(AttemptResult r) { return r <= AttemptResult::filtered; }
-[[nodiscard]] constexpr bool is_dead(AttemptResult r) { return r >= AttemptResult::refused; }
+[[nodiscard]] constexpr bool is_good(AttemptResult r) {
+  return r <= AttemptResult::filtered;
+}
+[[nodiscard]] constexpr bool is_dead(AttemptResult r) {
+  return r >= AttemptResult::refused;
+}
 
 struct Outcome {
   AttemptResult result{AttemptResult::retry};
-  std::uint16_t status{0};     // the HTTP status, 0 when there was no answer
-  MonoTime not_before{};       // for retry and denied: when it may be sent again
-  std::uint16_t attempts{0};   // the delivery's new counts, kept by the coalescer until the next attempt
+  std::uint16_t status{0};  // the HTTP status, 0 when there was no answer
+  MonoTime not_before{};    // for retry and denied: when it may be sent again
+  std::uint16_t attempts{
+      0};  // the delivery's new counts, kept by the coalescer until the next attempt
   std::uint8_t lonely{0};
   bool alone{false};
   std::uint8_t denials{0};
@@ -60,7 +71,8 @@ struct Outcome {
 class DeliveryQueue {
  public:
   virtual ~DeliveryQueue() = default;
-  // The next delivery that is due for `target`, oldest first; its attempt starts now. Empty when none is.
+  // The next delivery that is due for `target`, oldest first; its attempt starts now. Empty when
+  // none is.
   virtual std::optional<Delivery> take(TargetId target) = 0;
   // Whether take() would give one now.
   [[nodiscard]] virtual bool ready(TargetId target) const = 0;

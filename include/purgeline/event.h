@@ -10,8 +10,8 @@
 
 namespace purgeline {
 
-// Who sent it, as far as the event says: the fixed set behind the label `tag`. Never a label made from
-// the event's own text, which would let a sender grow the metrics without bound.
+// Who sent it, as far as the event says: the fixed set behind the label `tag`. Never a label made
+// from the event's own text, which would let a sender grow the metrics without bound.
 enum class Tag : std::uint8_t { none, mediawiki, other };
 inline constexpr std::size_t kTags = 3;
 [[nodiscard]] const char* tag_name(Tag tag);  // "", "mediawiki", "other"
@@ -19,16 +19,19 @@ inline constexpr std::size_t kTags = 3;
 // Views point into decode's own buffer and are valid until the next decode.
 struct PurgeEvent {
   Key key;
-  std::string_view host;    // lower case; with ":port" when it is not the scheme's default; "[v6]" possible
-  std::string_view target;  // origin form, from the first '/', no fragment, bytes exactly as received
-  std::string_view id;      // meta.id, "" when missing
-  std::optional<WallTime> dt;  // meta.dt; empty when missing or malformed (that is no reason to refuse)
+  std::string_view
+      host;  // lower case; with ":port" when it is not the scheme's default; "[v6]" possible
+  std::string_view
+      target;           // origin form, from the first '/', no fragment, bytes exactly as received
+  std::string_view id;  // meta.id, "" when missing
+  std::optional<WallTime>
+      dt;  // meta.dt; empty when missing or malformed (that is no reason to refuse)
   Tag tag{Tag::none};
 };
 
 // Why a record is passed over. Each is counted and kept in the ring of refused inputs.
 enum class RejectReason : std::uint8_t {
-  not_json,       // not JSON, or JSON that is not an object
+  not_json,  // not JSON, or JSON that is not an object
   not_utf8,
   no_uri,         // meta.uri missing or not a string
   duplicate_key,  // meta or meta.uri twice: which one counts would be anybody's guess

@@ -1,8 +1,8 @@
 // Key: what purges of one URL share.
 //
-// XXH3-128 over lower-cased host (with a non-default port), one NUL byte, and the request target's bytes
-// exactly as received. Two URLs that differ in percent-encoding only are two keys, because caches keep
-// them apart too.
+// XXH3-128 over lower-cased host (with a non-default port), one NUL byte, and the request target's
+// bytes exactly as received. Two URLs that differ in percent-encoding only are two keys, because
+// caches keep them apart too.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // MetricsSnapshot: what the shard counted, copied out for a scrape.
 //
-// The shard counts in plain integers of its own and publishes a copy now and then; nothing on the hot path
-// is shared. Names, labels and help are in metrics.def.
+// The shard counts in plain integers of its own and publishes a copy now and then; nothing on the
+// hot path is shared. Names, labels and help are in metrics.def.
 #pragma once
 
 #include <array>
@@ -28,7 +28,15 @@ inline constexpr std::size_t kStatuses = kCountedStatuses.size() + 1;  // the la
 [[nodiscard]] std::size_t status_index(std::uint16_t status);
 [[nodiscard]] const char* status_name(std::size_t index);
 
-enum class LinkError : std::uint8_t { refused, timed_out, closed, reset, malformed, resolve, other };
+enum class LinkError : std::uint8_t {
+  refused,
+  timed_out,
+  closed,
+  reset,
+  malformed,
+  resolve,
+  other
+};
 inline constexpr std::size_t kLinkErrors = 7;
 [[nodiscard]] const char* link_error_name(LinkError error);
 
@@ -37,7 +45,9 @@ inline constexpr std::size_t kLinkErrors = 7;
 #define GAUGE(field, name, help) double field{0};
 #define COUNTER_BY(field, n, namer, label, name, help) std::array<std::uint64_t, n> field{};
 #define HISTOGRAM(field, name, help) Histogram field{};
-#define END(Struct) };
+#define END(Struct) \
+  }                 \
+  ;
 #include "purgeline/metrics.def"
 #undef GROUP
 #undef COUNTER
@@ -54,9 +64,20 @@ struct ReadyCheck {
 };
 
 struct MetricsSnapshot {
-  struct Topic { std::string topic; TopicMetrics metrics; };
-  struct Partition { PartitionName name; PartitionMetrics metrics; };
-  struct Target { std::string layer; std::string target; TargetState state{}; TargetMetrics metrics; };
+  struct Topic {
+    std::string topic;
+    TopicMetrics metrics;
+  };
+  struct Partition {
+    PartitionName name;
+    PartitionMetrics metrics;
+  };
+  struct Target {
+    std::string layer;
+    std::string target;
+    TargetState state{};
+    TargetMetrics metrics;
+  };
   ShardMetrics shard;
   std::vector<Topic> topics;
   std::vector<Partition> partitions;

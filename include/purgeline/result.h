@@ -12,21 +12,21 @@
 namespace purgeline {
 
 enum class Errc : std::uint8_t {
-  none,            // a close that was asked for
-  invalid,         // input is malformed
-  out_of_range,    // well-formed but not allowed
-  not_found,       // named thing does not exist
-  unavailable,     // try again later: refused, resolving failed, queue full
+  none,          // a close that was asked for
+  invalid,       // input is malformed
+  out_of_range,  // well-formed but not allowed
+  not_found,     // named thing does not exist
+  unavailable,   // try again later: refused, resolving failed, queue full
   timed_out,
-  closed,          // the peer closed an established connection
-  reset,           // the peer reset an established connection
-  refused,         // nothing listens there, or the kernel refused
-  permission,      // the operating system said EACCES or EPERM
-  no_space,        // disk full
-  corrupt,         // stored data does not read back
-  exists,          // already there, already locked
-  unsupported,     // this kernel, library or sandbox cannot do it
-  internal,        // anything else, with the operating system's words in the detail
+  closed,       // the peer closed an established connection
+  reset,        // the peer reset an established connection
+  refused,      // nothing listens there, or the kernel refused
+  permission,   // the operating system said EACCES or EPERM
+  no_space,     // disk full
+  corrupt,      // stored data does not read back
+  exists,       // already there, already locked
+  unsupported,  // this kernel, library or sandbox cannot do it
+  internal,     // anything else, with the operating system's words in the detail
 };
 
 // The name as logs and metrics print it, for example "timed_out".

@@ -1,7 +1,7 @@
 // Ring<T>: the only queue. First in, first out, with a capacity from the configuration.
 //
-// Thread: not shared. Bound: `capacity`; push() on a full ring is our bug. Memory grows with use up to
-// the capacity (doubling), so that a large bound costs nothing while it is idle.
+// Thread: not shared. Bound: `capacity`; push() on a full ring is our bug. Memory grows with use up
+// to the capacity (doubling), so that a large bound costs nothing while it is idle.
 #pragma once
 
 #include <algorithm>

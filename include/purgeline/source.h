@@ -38,12 +38,13 @@ class SourceListener {
   virtual void on_partition(PartitionId partition, const PartitionName& name) = 0;
   // A configured topic does not exist yet. Again only after it existed.
   virtual void on_topic_missing(const std::string& topic) = 0;
-  // Answer to find(): the first offset whose timestamp is at or after the time; the log's end when none.
+  // Answer to find(): the first offset whose timestamp is at or after the time; the log's end when
+  // none.
   virtual void on_found(PartitionId partition, std::uint64_t question, Result<Offset> offset) = 0;
   // Answer to ask_ends().
   virtual void on_ends(PartitionId partition, std::uint64_t question, Result<LogEnds> ends) = 0;
-  // The cursor's offset is not in the log any more (retention, a recreated topic). The cursor stands
-  // still until reposition() or close().
+  // The cursor's offset is not in the log any more (retention, a recreated topic). The cursor
+  // stands still until reposition() or close().
   virtual void on_out_of_range(CursorId cursor, Offset wanted) = 0;
   // The log could not be reached, or can be again. Told once per change, with the library's words.
   virtual void on_log_state(bool reachable, const std::string& why) = 0;
@@ -59,17 +60,18 @@ class Source {
   // Runs the listener's callbacks that are due.
   virtual void poll() = 0;
 
-  // It appeared after start(): without a position it is read from its first offset, so that nothing of
-  // a new topic is missed.
+  // It appeared after start(): without a position it is read from its first offset, so that nothing
+  // of a new topic is missed.
   [[nodiscard]] virtual bool partition_is_new(PartitionId partition) const = 0;
 
   // `targets`: bit per TargetId that this reading is for; kept with the cursor for its owner.
-  virtual CursorId open(PartitionId partition, Range range, std::uint32_t targets, Priority priority) = 0;
+  virtual CursorId open(PartitionId partition, Range range, std::uint32_t targets,
+                        Priority priority) = 0;
   virtual void reposition(CursorId cursor, Offset from) = 0;
   virtual void close(CursorId cursor) = 0;
 
-  // Hands at most `credit` records of the cursor to the sink, in offset order; returns how many. Not
-  // reading is the back-pressure. Zero does not mean the end of the log.
+  // Hands at most `credit` records of the cursor to the sink, in offset order; returns how many.
+  // Not reading is the back-pressure. Zero does not mean the end of the log.
   virtual std::size_t read(CursorId cursor, std::size_t credit, RecordSink& sink) = 0;
   // The next offset that read() would deliver, as far as is known.
   [[nodiscard]] virtual Offset position(CursorId cursor) const = 0;

@@ -17,8 +17,9 @@ namespace purgeline {
 // cluster or after it expired, so the time of the last finished event and the cluster go with it.
 struct Position {
   Offset offset;
-  std::optional<WallTime> event_time;  // log timestamp or arrival of the last finished event, the earlier
-  std::string cluster;                 // Kafka's cluster id; "" when not known
+  std::optional<WallTime>
+      event_time;       // log timestamp or arrival of the last finished event, the earlier
+  std::string cluster;  // Kafka's cluster id; "" when not known
 };
 
 struct Commit {
@@ -50,14 +51,14 @@ class OffsetStore {
 struct DeadLetter {
   std::uint64_t id{0};  // given by the store
   WallTime at{};
-  std::string target;   // the target's address as configured
+  std::string target;  // the target's address as configured
   std::string layer;
   std::string host;
   std::string path;
-  std::string reason;   // attempt_result_name of the last attempt
+  std::string reason;  // attempt_result_name of the last attempt
   int status{0};
   std::uint32_t attempts{0};
-  PartitionName partition;   // of the first event that waited for it
+  PartitionName partition;  // of the first event that waited for it
   Offset offset;
   std::string event_id;
 };
@@ -67,11 +68,13 @@ class DeadLetterListener {
   virtual ~DeadLetterListener() = default;
   // The dead letter given with `ticket` is on disk. Only then may its events be finished.
   virtual void on_dead_letter_kept(std::uint64_t ticket) = 0;
-  // It could not be written (full disk, ...). The store tries again by itself; told once per change.
+  // It could not be written (full disk, ...). The store tries again by itself; told once per
+  // change.
   virtual void on_dead_letter_trouble(const std::string& why) = 0;
 };
 
-// Thread: the shard's. Bound: `put` answers false when the store's mailbox is full: try again later.
+// Thread: the shard's. Bound: `put` answers false when the store's mailbox is full: try again
+// later.
 class DeadLetters {
  public:
   virtual ~DeadLetters() = default;

@@ -1,7 +1,7 @@
 // Transport: bytes to and from caches. io_uring, epoll and the simulator implement it.
 //
-// Completion-shaped: an operation is asked for, and a LinkHandler is told when it has happened. Handlers
-// run only inside turn(). Calls are per batch of bytes, never per byte.
+// Completion-shaped: an operation is asked for, and a LinkHandler is told when it has happened.
+// Handlers run only inside turn(). Calls are per batch of bytes, never per byte.
 #pragma once
 
 #include <array>
@@ -20,9 +20,9 @@ namespace purgeline {
 struct Address {
   enum class Family : std::uint8_t { none, inet4, inet6, local };
   Family family{Family::none};
-  std::uint16_t port{0};                   // host byte order; 0 for local
-  std::array<std::uint8_t, 16> ip{};       // network order; the first four bytes for inet4
-  std::string path;                        // for local: the socket's file
+  std::uint16_t port{0};              // host byte order; 0 for local
+  std::array<std::uint8_t, 16> ip{};  // network order; the first four bytes for inet4
+  std::string path;                   // for local: the socket's file
   friend bool operator==(const Address&, const Address&) = default;
 };
 
@@ -58,9 +58,9 @@ class Transport {
   // Drains the link's operations, then on_closed in a later turn. No on_bytes after it. A stale or
   // already closing link is ignored.
   virtual void close(LinkId link) = 0;
-  // Submits what was asked for, sleeps until something happened, wake_fd() became readable, or `until`
-  // has come (a time already past: does not sleep). When something happened and tick > 0, sleeps `tick`
-  // more and then harvests everything at once: several answers per wake-up.
+  // Submits what was asked for, sleeps until something happened, wake_fd() became readable, or
+  // `until` has come (a time already past: does not sleep). When something happened and tick > 0,
+  // sleeps `tick` more and then harvests everything at once: several answers per wake-up.
   virtual void turn(MonoTime until, std::chrono::microseconds tick) = 0;
   // An eventfd: any thread ends the sleep by writing to it. turn() drains it.
   [[nodiscard]] virtual int wake_fd() const = 0;

@@ -1,8 +1,8 @@
 // The countable things of Purgeline, each with a type of its own.
 //
-// Conversions are explicit only, so an offset can never be taken for a partition. Times come in two kinds
-// that do not convert into each other: MonoTime never jumps and orders events on this host; WallTime is
-// what other hosts write into their messages, and may be wrong.
+// Conversions are explicit only, so an offset can never be taken for a partition. Times come in two
+// kinds that do not convert into each other: MonoTime never jumps and orders events on this host;
+// WallTime is what other hosts write into their messages, and may be wrong.
 #pragma once
 
 #include <chrono>
@@ -30,8 +30,8 @@ class Strong {
 // A position in one partition of a log. Kafka's offsets, and the journal's row numbers.
 using Offset = Strong<struct OffsetTag, std::int64_t>;
 
-// A (topic, partition) pair as the source numbers it: dense from 0, in order of discovery, and never
-// reused while the process lives. Names are in PartitionName.
+// A (topic, partition) pair as the source numbers it: dense from 0, in order of discovery, and
+// never reused while the process lives. Names are in PartitionName.
 using PartitionId = Strong<struct PartitionTag, std::uint32_t>;
 
 // One cache address, dense from 0 over all layers in configuration order.

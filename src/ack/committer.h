@@ -4,8 +4,8 @@
 // Thread: the shard's.
 // Bound:  one commit in flight per partition; a newer watermark waits for its answer.
 //
-// A position that does not move is committed again every hour: Kafka forgets the offsets of a consumer
-// without a group membership some days after its last commit.
+// A position that does not move is committed again every hour: Kafka forgets the offsets of a
+// consumer without a group membership some days after its last commit.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ namespace purgeline {
 struct CommitterOptions {
   Duration interval{std::chrono::seconds(1)};
   Duration repeat{std::chrono::hours(1)};
-  Duration answer_limit{std::chrono::seconds(30)};  // an unanswered commit counts as failed after it
+  Duration answer_limit{
+      std::chrono::seconds(30)};  // an unanswered commit counts as failed after it
 };
 
 class Committer {
@@ -34,7 +35,7 @@ class Committer {
   // Everything below `position.offset` is finished.
   void update(PartitionId partition, Offset offset, std::optional<WallTime> time);
 
-  void turn();      // commits what has moved when the interval is over
+  void turn();        // commits what has moved when the interval is over
   void commit_now();  // without waiting for the interval: at stop
   // Nothing has moved that is not committed.
   [[nodiscard]] bool settled() const;

@@ -14,7 +14,8 @@ std::uint64_t Ledger::note(Offset offset, std::uint32_t mask, WallTime time) {
   CHECK(offset >= next_);
   CHECK(targets_ == kMaxTargets || mask >> targets_ == 0);
   next_ = offset.next();
-  if (entries_.empty()) watermark_.offset = offset;  // nothing is there below it that is not finished
+  if (entries_.empty())
+    watermark_.offset = offset;  // nothing is there below it that is not finished
   entries_.push_back(Entry{offset, time, mask});
   const std::uint64_t sequence = first_sequence_ + entries_.size() - 1;
   if (mask == 0) advance();

@@ -1,14 +1,17 @@
-// Ledger: which offsets of one partition are finished on which target, and how far may be committed.
+// Ledger: which offsets of one partition are finished on which target, and how far may be
+// committed.
 //
-// Place:  last stage. The pipeline note()s each offset, settle()s it per target, and the Committer reads
+// Place:  last stage. The pipeline note()s each offset, settle()s it per target, and the Committer
+// reads
 //         the watermark.
 // Thread: the shard's.
-// Bound:  `capacity` offsets between the oldest unfinished one and the newest. When full() the pipeline
+// Bound:  `capacity` offsets between the oldest unfinished one and the newest. When full() the
+// pipeline
 //         reads no more of this partition; that is all the back-pressure there is.
 //
-// A ring, not a set of offsets: offsets have holes (compaction, transactions) but arrival numbers do not,
-// so indexing by arrival is exact and O(1). Each target has a watermark of its own; what may be committed
-// is the lowest.
+// A ring, not a set of offsets: offsets have holes (compaction, transactions) but arrival numbers
+// do not, so indexing by arrival is exact and O(1). Each target has a watermark of its own; what
+// may be committed is the lowest.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +36,9 @@ class Ledger {
   [[nodiscard]] std::size_t room() const { return entries_.capacity() - entries_.size(); }
   [[nodiscard]] std::size_t unfinished_span() const { return entries_.size(); }
 
-  // The event at `offset`, of `time`, ends after the targets in `mask` (bit per TargetId) have settled
-  // it; an empty mask: it is finished already. Offsets arrive in increasing order. Returns its number.
+  // The event at `offset`, of `time`, ends after the targets in `mask` (bit per TargetId) have
+  // settled it; an empty mask: it is finished already. Offsets arrive in increasing order. Returns
+  // its number.
   std::uint64_t note(Offset offset, std::uint32_t mask, WallTime time);
   // One target is done. Each exactly once.
   void settle(std::uint64_t sequence, TargetId target);

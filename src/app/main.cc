@@ -1,7 +1,5 @@
 // The program: parses its arguments and runs one command.
-#include <librdkafka/rdkafka.h>
 #include <malloc.h>
-#include <sqlite3.h>
 
 #include <csignal>
 #include <iostream>
@@ -11,6 +9,8 @@
 #include "cli/config_command.h"
 #include "cli/parse.h"
 #include "cli/version.h"
+#include "sources/kafka_connection.h"
+#include "store/database.h"
 
 #ifndef PURGELINE_REVISION
 #define PURGELINE_REVISION "unknown"
@@ -26,14 +26,14 @@ purgeline::cli::VersionInfo version_info() {
   purgeline::cli::VersionInfo info;
   info.version = PURGELINE_VERSION " (" PURGELINE_REVISION ")";
   info.compiler = "gcc " __VERSION__;
-  info.librdkafka = rd_kafka_version_str();
+  info.librdkafka = purgeline::kafka_library_version();
   info.liburing = PURGELINE_LIBURING_VERSION;
-  info.sqlite = sqlite3_libversion();
+  info.sqlite = purgeline::sqlite_library_version();
   return info;
 }
 
-// librdkafka takes a large buffer per fetch. By default each is mapped and its pages faulted in anew,
-// which costs more than everything else that is done with an event.
+// librdkafka takes a large buffer per fetch. By default each is mapped and its pages faulted in
+// anew, which costs more than everything else that is done with an event.
 void tune_malloc() {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
@@ -47,7 +47,8 @@ ExitStatus run_command(const purgeline::cli::ParsedCommand& parsed) {
       const BuildInfo build{PURGELINE_VERSION, PURGELINE_REVISION, "gcc " __VERSION__};
       return purgeline::run_daemon(parsed.options.config_file, build);
     }
-    case Command::purge: return purgeline::purge_now(parsed.options, std::cout, std::cerr);
+    case Command::purge:
+      return purgeline::purge_now(parsed.options, std::cout, std::cerr);
     case Command::version:
       std::cout << purgeline::cli::version_text(version_info(), parsed.options.format);
       return ExitStatus::done;

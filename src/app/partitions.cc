@@ -10,7 +10,9 @@ namespace {
 
 constexpr Duration kAskAgain = std::chrono::seconds(1);
 
-double seconds_of(Duration duration) { return static_cast<double>(duration.count()) * 1e-9; }
+double seconds_of(Duration duration) {
+  return static_cast<double>(duration.count()) * 1e-9;
+}
 
 StartSpec start_spec(const StartAt& start_at) {
   StartSpec spec;
@@ -173,8 +175,10 @@ void Partitions::open(Partition& partition, Offset from, bool cold, const std::s
   partition.question = 0;
   const std::uint32_t all =
       options_.targets == kMaxTargets ? UINT32_MAX : (std::uint32_t{1} << options_.targets) - 1;
-  if (partition.cursor) source_.reposition(*partition.cursor, from);
-  else partition.cursor = source_.open(partition.id, Range{from, {}}, all, Priority::live);
+  if (partition.cursor)
+    source_.reposition(*partition.cursor, from);
+  else
+    partition.cursor = source_.open(partition.id, Range{from, {}}, all, Priority::live);
   partition.ledger = std::make_unique<Ledger>(from, options_.targets, options_.ledger_capacity);
   std::optional<Offset> stored;
   if (partition.log_position && partition.log_position->cluster == *cluster_) {
@@ -187,17 +191,19 @@ void Partitions::open(Partition& partition, Offset from, bool cold, const std::s
   committer_.add(partition.id, partition.name, stored);
   if (cold) {
     cold_ = true;
-    cold_reason_ = partition.name.topic + "/" + std::to_string(partition.name.partition) + ": " + reason;
+    cold_reason_ =
+        partition.name.topic + "/" + std::to_string(partition.name.partition) + ": " + reason;
   }
-  log_.write(cold ? LogLevel::error : LogLevel::info, cold ? "events lost before reading" : "reading",
+  log_.write(cold ? LogLevel::error : LogLevel::info,
+             cold ? "events lost before reading" : "reading",
              {{"topic", partition.name.topic},
               {"partition", std::to_string(partition.name.partition)},
               {"offset", std::to_string(from.value())},
               {"why", reason}});
 }
 
-// The ledger's open events keep their tickets; their partition starts again behind them, so they must
-// have ended first. turn() opens when the ledger is empty.
+// The ledger's open events keep their tickets; their partition starts again behind them, so they
+// must have ended first. turn() opens when the ledger is empty.
 void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
   for (auto& partition : partitions_) {
     if (!partition->cursor || *partition->cursor != cursor) continue;

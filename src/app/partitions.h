@@ -4,8 +4,9 @@
 // Thread: the shard's.
 // Bound:  one ledger of `ledger_capacity` offsets for each partition that the log has.
 //
-// A partition's life: found → both stores are asked for its position → the start policy asks for ends or
-// times → a live cursor is opened → reading. Any question that fails is asked again a second later.
+// A partition's life: found → both stores are asked for its position → the start policy asks for
+// ends or times → a live cursor is opened → reading. Any question that fails is asked again a
+// second later.
 #pragma once
 
 #include <cstdint>
@@ -31,9 +32,9 @@ namespace purgeline {
 struct PartitionOptions {
   StartAt start_at;
   Duration max_useful_age{0};
-  std::uint32_t targets{1};        // how many
+  std::uint32_t targets{1};  // how many
   std::size_t ledger_capacity{0};
-  Duration sample_spacing{0};      // of the partition's ends, for versions
+  Duration sample_spacing{0};  // of the partition's ends, for versions
 };
 
 class Partitions : public SourceListener {
@@ -62,8 +63,8 @@ class Partitions : public SourceListener {
              OffsetStore& local_store, Clock& clock, EventLog& log);
 
   void start();
-  void poll();   // answers of source and stores
-  void turn();   // questions to repeat, ends to sample, watermarks to commit
+  void poll();  // answers of source and stores
+  void turn();  // questions to repeat, ends to sample, watermarks to commit
   [[nodiscard]] MonoTime next_due() const;
 
   [[nodiscard]] std::size_t size() const { return partitions_.size(); }
@@ -112,7 +113,8 @@ class Partitions : public SourceListener {
     Partitions& owner_;
     bool log_;
   };
-  // Commits to both; the log's answer counts, the local copy is for the day when the log has forgotten.
+  // Commits to both; the log's answer counts, the local copy is for the day when the log has
+  // forgotten.
   class BothStores : public OffsetStore {
    public:
     BothStores(OffsetStore& log, OffsetStore& local) : log_(log), local_(local) {}

@@ -11,7 +11,8 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kReadBatch = 512;  // records per partition and turn: a fraction of a millisecond
+constexpr std::size_t kReadBatch =
+    512;  // records per partition and turn: a fraction of a millisecond
 
 std::vector<TargetSpec> target_specs(const PurgeConfig& config) {
   std::vector<TargetSpec> specs;
@@ -84,10 +85,10 @@ Pipeline::Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatch
                  layer_targets(target_specs(config))},
                 coalescer_, seams.clock, *this),
       probes_(coalescer_, target_specs(config).size(), seams.clock),
-      dispatcher_(DispatchOptions{}, target_specs(config), seams.transport, seams.resolver, seams.clock,
-                  seams.random, probes_, *this),
-      partitions_(partition_options(config, start_at, coalescer_options(config).targets), seams.source,
-                  seams.log_store, seams.local_store, seams.clock, seams.log),
+      dispatcher_(DispatchOptions{}, target_specs(config), seams.transport, seams.resolver,
+                  seams.clock, seams.random, probes_, *this),
+      partitions_(partition_options(config, start_at, coalescer_options(config).targets),
+                  seams.source, seams.log_store, seams.local_store, seams.clock, seams.log),
       rate_since_(seams.clock.now()) {
   for (const TargetSpec& spec : target_specs(config)) {
     targets_.push_back({spec.endpoint.text, config.layers[spec.layer.value()].name, spec.id});
@@ -123,8 +124,7 @@ void Pipeline::read() {
   for (std::size_t i = 0; i < count && !draining_; ++i) {
     Partitions::Partition& partition = partitions_[(next_partition_ + i) % count];
     if (partition.state != Partitions::State::reading) continue;
-    const std::uint64_t room =
-        std::min<std::uint64_t>(journeys_.room(), partition.ledger->room());
+    const std::uint64_t room = std::min<std::uint64_t>(journeys_.room(), partition.ledger->room());
     const std::size_t credit = std::min<std::uint64_t>(room, kReadBatch);
     if (credit == 0) {
       room_for_all = false;
@@ -138,8 +138,8 @@ void Pipeline::read() {
   check_stalled(room_for_all);
 }
 
-// Full tables are ordinary while a backlog is worked through. They are a stall when a target does not
-// take what waits for it.
+// Full tables are ordinary while a backlog is worked through. They are a stall when a target does
+// not take what waits for it.
 void Pipeline::check_stalled(bool room) {
   std::string who;
   for (const Target& target : targets_) {
@@ -158,7 +158,8 @@ void Pipeline::check_stalled(bool room) {
                 {"why", who},
                 {"effect", "no more events are read until it answers"}});
   } else {
-    log_.write(LogLevel::info, "reading again", {{"unfinished", std::to_string(journeys_.unfinished())}});
+    log_.write(LogLevel::info, "reading again",
+               {{"unfinished", std::to_string(journeys_.unfinished())}});
   }
 }
 
@@ -247,12 +248,14 @@ void Pipeline::on_finished(const FinishedEvent& event) {
 void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
   ++outcomes_;
   if (probes_.on_outcome(id, outcome)) return;
-  if (is_dead(outcome.result)) bury(id, outcome);
-  else CHECK(coalescer_.complete(id, outcome));
+  if (is_dead(outcome.result))
+    bury(id, outcome);
+  else
+    CHECK(coalescer_.complete(id, outcome));
 }
 
-// The delivery stays in flight until its dead letter is on disk, so that its events cannot be committed
-// before and no second purge of the URL starts meanwhile.
+// The delivery stays in flight until its dead letter is on disk, so that its events cannot be
+// committed before and no second purge of the URL starts meanwhile.
 void Pipeline::bury(DeliveryId id, const Outcome& outcome) {
   const auto found = coalescer_.find(id);
   CHECK(found.has_value());
@@ -322,18 +325,21 @@ void Pipeline::on_target_state(TargetId target, TargetState from, TargetState to
               {"why", std::string(why)}});
 }
 
-// Below some thousand purges a second an answer is worth a wake-up of its own; above, collecting answers
-// costs a fraction of the CPU time and a millisecond nobody notices.
+// Below some thousand purges a second an answer is worth a wake-up of its own; above, collecting
+// answers costs a fraction of the CPU time and a millisecond nobody notices.
 void Pipeline::adapt_tick() {
   const Duration passed = clock_.now() - rate_since_;
   if (passed < milliseconds(50)) return;
-  const double rate = static_cast<double>(outcomes_ - outcomes_before_) * 1e9 /
-                      static_cast<double>(passed.count());
+  const double rate =
+      static_cast<double>(outcomes_ - outcomes_before_) * 1e9 / static_cast<double>(passed.count());
   outcomes_before_ = outcomes_;
   rate_since_ = clock_.now();
-  if (rate < 1000) tick_ = microseconds(0);
-  else if (rate < 20000) tick_ = microseconds(500);
-  else tick_ = microseconds(1000);
+  if (rate < 1000)
+    tick_ = microseconds(0);
+  else if (rate < 20000)
+    tick_ = microseconds(500);
+  else
+    tick_ = microseconds(1000);
 }
 
 MonoTime Pipeline::next_due() {

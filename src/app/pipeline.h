@@ -1,13 +1,15 @@
 // Pipeline: the stages, wired. From records to purges to commits.
 //
-// Place:  the one place that sees every stage. The shard gives it the real seams; the simulator gives it
+// Place:  the one place that sees every stage. The shard gives it the real seams; the simulator
+// gives it
 //         simulated ones, so that what is simulated is what runs.
 // Thread: the shard's.
-// Bound:  reads no more records than the journeys, the ledgers and the key table have room for; a full
+// Bound:  reads no more records than the journeys, the ledgers and the key table have room for; a
+// full
 //         table stops the reading and nothing else.
 //
-// One turn: answers of the log and the stores, records, due deadlines, dispatch, commits. The caller then
-// lets the transport sleep until next_due().
+// One turn: answers of the log and the stores, records, due deadlines, dispatch, commits. The
+// caller then lets the transport sleep until next_due().
 #pragma once
 
 #include <cstdint>
@@ -64,7 +66,8 @@ class Pipeline : public RecordSink,
   // Answers may be collected for this long after the first: 0 at low rates, up to 1 ms above.
   [[nodiscard]] std::chrono::microseconds tick() const { return tick_; }
 
-  // Stop reading; purges in flight end until `until`. Then commit. drained(): nothing is left to wait for.
+  // Stop reading; purges in flight end until `until`. Then commit. drained(): nothing is left to
+  // wait for.
   void drain(MonoTime until);
   [[nodiscard]] bool drained();
 
@@ -101,7 +104,8 @@ class Pipeline : public RecordSink,
   };
 
   void read();
-  void finish_unpurged(Partitions::Partition& partition, const Record& record, EventOutcome outcome);
+  void finish_unpurged(Partitions::Partition& partition, const Record& record,
+                       EventOutcome outcome);
   void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);
   void bury(DeliveryId id, const Outcome& outcome);
   void give_dead_letters();

@@ -57,7 +57,8 @@ std::vector<ReadyCheck> Pipeline::readiness() {
   }
   std::string sources = partitions_.size() == 0 ? "no partition known yet" : "";
   if (partitions_.size() > 0) {
-    sources = partitions_.all_reading() ? "all partitions are read" : "positions are being looked up";
+    sources =
+        partitions_.all_reading() ? "all partitions are read" : "positions are being looked up";
   }
   if (!missing.empty()) sources += "; topics that do not exist: " + missing;
   checks.push_back({"sources", partitions_.all_reading(), sources});
@@ -75,8 +76,9 @@ std::vector<ReadyCheck> Pipeline::readiness() {
     }
     checks.push_back({"layer " + name, ok, detail});
   }
-  checks.push_back({"not cold", !partitions_.cold(),
-                    partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
+  checks.push_back(
+      {"not cold", !partitions_.cold(),
+       partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
   checks.push_back({"not stalled", !stalled_,
                     stalled_ ? "too many events are unfinished; see the layers" : "reading"});
   checks.push_back({"dead letters", !dead_letter_trouble_,

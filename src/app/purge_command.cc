@@ -25,7 +25,7 @@ using cli::ExitStatus;
 constexpr std::uint32_t kTries = 3;  // a person waits
 
 struct Job {
-  std::string url;   // as given
+  std::string url;  // as given
   std::string host;
   std::string path;
   std::uint32_t tries{0};
@@ -79,25 +79,30 @@ class PurgeRun : public DeliveryQueue, public OutcomeSink {
     const TargetId target = found->target;
     flying_.erase(found);
     Job& job = jobs_[id.slot];
-    const bool again = outcome.result == AttemptResult::retry ||
-                       outcome.result == AttemptResult::unanswered;
+    const bool again =
+        outcome.result == AttemptResult::retry || outcome.result == AttemptResult::unanswered;
     if (again && ++job.tries < kTries) {
       job.last = outcome;
       waiting_[target.value()].push_front({id.slot, outcome.not_before});
       return;
     }
     const char* word = "failed";
-    if (is_good(outcome.result)) word = attempt_result_name(outcome.result);
-    else if (outcome.result == AttemptResult::denied) word = "denied";
-    else if (outcome.result == AttemptResult::refused) word = "refused";
+    if (is_good(outcome.result))
+      word = attempt_result_name(outcome.result);
+    else if (outcome.result == AttemptResult::denied)
+      word = "denied";
+    else if (outcome.result == AttemptResult::refused)
+      word = "refused";
     end(id.slot, target, word, outcome.status, is_good(outcome.result));
   }
 
-  // Nothing answers there: what waits for it has failed.
-  void give_up(TargetId target) {
+  // Nothing answers there: what waits for it has failed. Whether something did: the next target
+  // then has work that no event announces.
+  bool give_up(TargetId target) {
     auto& line = waiting_[target.value()];
     const std::deque<Waiting> failed = std::exchange(line, {});
     for (const Waiting& waiting : failed) end(waiting.job, target, "failed", 0, false);
+    return !failed.empty();
   }
   [[nodiscard]] MonoTime next_due() const {
     MonoTime due = MonoTime::max();
@@ -187,8 +192,8 @@ std::optional<std::vector<Endpoint>> read_targets(const cli::CommandOptions& opt
   for (const std::string& text : options.targets) {
     auto endpoint = config::parse_endpoint(text);
     if (!endpoint) {
-      err << "purgeline: --target " << text << ": " << endpoint.error().message << "; allowed: "
-          << endpoint.error().allowed << '\n';
+      err << "purgeline: --target " << text << ": " << endpoint.error().message
+          << "; allowed: " << endpoint.error().allowed << '\n';
       return std::nullopt;
     }
     targets.push_back(*endpoint);
@@ -233,16 +238,18 @@ ExitStatus purge_now(const cli::CommandOptions& options, std::ostream& out, std:
   }
   ThreadResolver resolver(made->transport->wake_fd());
   PurgeRun run(std::move(*jobs), *targets, clock, out);
-  Dispatcher dispatcher(DispatchOptions{}, specs_of(*targets), *made->transport, resolver, clock, random,
-                        run, run);
+  Dispatcher dispatcher(DispatchOptions{}, specs_of(*targets), *made->transport, resolver, clock,
+                        random, run, run);
   while (!run.done()) {
     clock.refresh();
     dispatcher.turn();
+    MonoTime until = std::min(dispatcher.next_due(), run.next_due());
     for (const TargetSpec& spec : specs_of(*targets)) {
-      if (dispatcher.state(spec.id) == TargetState::down) run.give_up(spec.id);
+      const bool down = dispatcher.state(spec.id) == TargetState::down;
+      if (down && run.give_up(spec.id)) until = clock.now();
     }
     if (run.done()) break;
-    made->transport->turn(std::min(dispatcher.next_due(), run.next_due()), std::chrono::microseconds(0));
+    made->transport->turn(until, std::chrono::microseconds(0));
   }
   dispatcher.drain(clock.now());
   while (!dispatcher.idle()) {

@@ -63,7 +63,8 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   LogOutput log(log_options(config.logging));
   log.info("starting", {{"version", build.version}, {"config", config_file}});
   // Checked here, so that a bad pattern is a mistake in the configuration and not a failed start.
-  if (const auto hosts = HostMatcher::make(config.purge.hosts.allow, config.purge.hosts.deny); !hosts) {
+  if (const auto hosts = HostMatcher::make(config.purge.hosts.allow, config.purge.hosts.deny);
+      !hosts) {
     return failed(log, "configuration refused", hosts.error());
   }
   auto state_dir = StateDir::open(config.state_dir);
@@ -78,13 +79,18 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   std::promise<void> ended;
   shard.set_on_end([&ended] { ended.set_value(); });
   ControlCallbacks callbacks;
-  callbacks.on_stop = [&shard](int) { shard.stop(); };
+  callbacks.on_stop = [&shard](int) {
+    shard.stop();
+  };
   callbacks.on_reload = [&log] {
     log.warning("reload not available", {{"effect", "restart to read a changed configuration"}});
   };
-  callbacks.process = [loaded_at = clock.wall(), &log] { return process_metrics(loaded_at, log); };
-  ControlThread control(control_options(config, build), board, heartbeat, log,
-                        [] { return std::make_unique<SystemClock>(); }, callbacks);
+  callbacks.process = [loaded_at = clock.wall(), &log] {
+    return process_metrics(loaded_at, log);
+  };
+  ControlThread control(
+      control_options(config, build), board, heartbeat, log,
+      [] { return std::make_unique<SystemClock>(); }, callbacks);
   // The admin address first: an address that is taken must not stop a shard that already purges.
   if (const Status status = control.start(); !status) {
     return failed(log, "admin address not usable", status.error());
@@ -96,8 +102,10 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   ended.get_future().wait();
   const bool clean = shard.wait();
   control.stop();
-  // What was not committed is read and purged again; that loses nothing, and is no failure of a stop.
-  if (!clean) log.warning("stopped before everything was committed", {{"effect", "it is purged again"}});
+  // What was not committed is read and purged again; that loses nothing, and is no failure of a
+  // stop.
+  if (!clean)
+    log.warning("stopped before everything was committed", {{"effect", "it is purged again"}});
   return ExitStatus::done;
 }
 

@@ -20,8 +20,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How long the loop sleeps at most: the log's folded lines, the snapshot and the stop flag are looked
-// after at least this often.
+// How long the loop sleeps at most: the log's folded lines, the snapshot and the stop flag are
+// looked after at least this often.
 constexpr Duration kLongestSleep = seconds(1);
 constexpr Duration kPublishEvery = milliseconds(100);
 
@@ -39,7 +39,9 @@ KafkaOptions kafka_options(const Config& config, EventLog& log) {
   options.group = config.log.kafka.group.empty() ? host_name() : config.log.kafka.group;
   options.properties = config.log.kafka.properties;
   options.log = [&log](int level, std::string line) {
-    const LogLevel ours = level <= 3 ? LogLevel::error : level <= 4 ? LogLevel::warning : LogLevel::info;
+    const LogLevel ours = level <= 3   ? LogLevel::error
+                          : level <= 4 ? LogLevel::warning
+                                       : LogLevel::info;
     log.write(ours, "kafka", {{"says", std::move(line)}});
   };
   return options;
@@ -116,6 +118,19 @@ void Shard::run() {
   MetricsSnapshot snapshot;
   snapshot.io_backend = made->backend;
   snapshot.io_reason = made->reason;
+  loop(pipeline, transport, clock, log, snapshot);
+  pipeline.snapshot(snapshot);
+  board_.publish(snapshot);
+  wake_fd_ = -1;
+  const Status stored = store_.stop();
+  if (!stored) log.error("state not written", {{"why", stored.error().detail}});
+  (*kafka)->source().stop();
+  log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
+  if (on_end_) on_end_();
+}
+
+void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
+                 MetricsSnapshot& snapshot) {
   MonoTime publish_at = clock.now();
   MonoTime give_up = MonoTime::max();
   bool draining = false;
@@ -144,14 +159,6 @@ void Shard::run() {
     heartbeat_.beat(clock.now(), until);
     transport.turn(until, pipeline.tick());
   }
-  pipeline.snapshot(snapshot);
-  board_.publish(snapshot);
-  wake_fd_ = -1;
-  const Status stored = store_.stop();
-  if (!stored) log.error("state not written", {{"why", stored.error().detail}});
-  (*kafka)->source().stop();
-  log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
-  if (on_end_) on_end_();
 }
 
 }  // namespace purgeline

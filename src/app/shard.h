@@ -1,6 +1,7 @@
 // Shard: one thread that owns everything from source to ack.
 //
-// Place:  made by run.cc. It builds the real seams on its own thread (the ring belongs to the thread that
+// Place:  made by run.cc. It builds the real seams on its own thread (the ring belongs to the
+// thread that
 //         made it) and turns the Pipeline until it is told to stop.
 // Thread: start(), stop() and wait() belong to the control side; all else runs inside.
 // Bound:  what the pipeline bounds.
@@ -21,6 +22,9 @@
 
 namespace purgeline {
 
+class Pipeline;
+class Transport;
+
 class Shard {
  public:
   // `store` is open and not started. References outlive the shard.
@@ -32,8 +36,8 @@ class Shard {
 
   // Returns when the loop turns, or with what kept it from starting.
   Status start();
-  // Stop reading, finish what is in flight within purge.drain_grace, commit. Any thread, also a second
-  // time; the shard's end is told by `on_end`.
+  // Stop reading, finish what is in flight within purge.drain_grace, commit. Any thread, also a
+  // second time; the shard's end is told by `on_end`.
   void stop();
   // Waits for the end. False: not everything could be committed; it will be purged again.
   bool wait();
@@ -41,7 +45,9 @@ class Shard {
 
  private:
   void run();
-  void wake();
+  // Turns until it is told to stop and has drained, or the grace for that is over.
+  void loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
+            MetricsSnapshot& snapshot);
 
   Config config_;
   StoreThread& store_;

@@ -1,7 +1,8 @@
-// TargetProbes: a purge of a URL that nobody has, for a target that is not known to be up and has nothing
-// else to do.
+// TargetProbes: a purge of a URL that nobody has, for a target that is not known to be up and has
+// nothing else to do.
 //
-// Place:  between dispatch and the coalescer, in front of the queue. Without it a quiet host would not
+// Place:  between dispatch and the coalescer, in front of the queue. Without it a quiet host would
+// not
 //         know whether its caches answer until somebody edits a page, and would never be ready.
 // Thread: the shard's.
 // Bound:  one probe per target.

@@ -8,7 +8,8 @@ namespace purgeline {
 
 const char* attempt_result_name(AttemptResult result) {
   static constexpr std::array<const char*, kAttemptResults> names{
-      "purged", "absent", "filtered", "retry", "unanswered", "denied", "refused", "exhausted", "poison"};
+      "purged", "absent",  "filtered",  "retry", "unanswered",
+      "denied", "refused", "exhausted", "poison"};
   const auto at = static_cast<std::size_t>(result);
   CHECK(at < names.size());
   return names[at];

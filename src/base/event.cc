@@ -15,8 +15,8 @@ const char* tag_name(Tag tag) {
 
 const char* reject_reason_name(RejectReason reason) {
   static constexpr std::array<const char*, kRejectReasons> names{
-      "not_json", "not_utf8", "no_uri",   "duplicate_key", "too_long", "user_info", "bad_scheme",
-      "bad_host", "bad_port", "bad_character", "too_large", "tombstone"};
+      "not_json",   "not_utf8", "no_uri",   "duplicate_key", "too_long",  "user_info",
+      "bad_scheme", "bad_host", "bad_port", "bad_character", "too_large", "tombstone"};
   const auto at = static_cast<std::size_t>(reason);
   CHECK(at < names.size());
   return names[at];

@@ -40,7 +40,8 @@ std::uint32_t Coalescer::hold(const Key& key, const KeyText& text) {
     for (std::uint16_t t = 0; t < options_.targets; ++t) {
       Slot& slot = this->slot(number(TargetId{t}, held.index));
       CHECK(!slot.waiting && !slot.in_flight);
-      const std::uint32_t generation = slot.generation;  // late answers for the former key stay stale
+      const std::uint32_t generation =
+          slot.generation;  // late answers for the former key stay stale
       slot = Slot{};
       slot.generation = generation;
     }
@@ -106,8 +107,10 @@ void Coalescer::enqueue(std::uint32_t number) {
   const Slot& slot = this->slot(number);
   CHECK(slot.waiting && !slot.parked);
   Line& line = lines_[number % options_.targets];
-  if (slot.not_before <= clock_.now()) line.ready.push_back(number);
-  else line.delayed.push(slot.not_before, number);
+  if (slot.not_before <= clock_.now())
+    line.ready.push_back(number);
+  else
+    line.delayed.push(slot.not_before, number);
 }
 
 // The attempt that a parked delivery waited for has ended.
@@ -238,8 +241,10 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
   slot.waiting_since = slot.started;
   slot.not_before = due;
   Line& line = lines_[number % options_.targets];
-  if (at_once) line.ready.push_front(number);
-  else line.delayed.push(due, number);
+  if (at_once)
+    line.ready.push_front(number);
+  else
+    line.delayed.push(due, number);
 }
 
 void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {

@@ -1,14 +1,16 @@
-// Coalescer: per (target, key) at most one purge waiting and one in flight, however many events want it.
+// Coalescer: per (target, key) at most one purge waiting and one in flight, however many events
+// want it.
 //
-// Place:  between route and dispatch. Journeys (journeys.h) say which event wants which key on which
+// Place:  between route and dispatch. Journeys (journeys.h) say which event wants which key on
+// which
 //         target; dispatch take()s what is due and the pipeline returns the outcome.
 // Thread: the shard's.
 // Bound:  keys and bytes as KeyTable; joins as many as events times the widest layer.
 //
-// The rule that keeps pages fresh: an event with version v may share a purge only when that purge starts
-// after v. A waiting purge starts later than now, so everything may join it. One in flight, or the last
-// one that was answered well, is shared only when its start is strictly after v: times are read once per
-// turn, so an equal time says nothing about the order.
+// The rule that keeps pages fresh: an event with version v may share a purge only when that purge
+// starts after v. A waiting purge starts later than now, so everything may join it. One in flight,
+// or the last one that was answered well, is shared only when its start is strictly after v: times
+// are read once per turn, so an equal time says nothing about the order.
 #pragma once
 
 #include <array>
@@ -28,18 +30,19 @@
 namespace purgeline {
 
 struct CoalescerOptions {
-  std::uint32_t keys{0};       // capacity in keys
-  std::uint64_t bytes{0};      // capacity in bytes of URLs
-  std::uint32_t joins{0};      // events that may wait, times the widest layer
+  std::uint32_t keys{0};   // capacity in keys
+  std::uint64_t bytes{0};  // capacity in bytes of URLs
+  std::uint32_t joins{0};  // events that may wait, times the widest layer
   std::uint32_t targets{0};
-  Duration window{0};          // least time between the starts of two purges of one slot
+  Duration window{0};  // least time between the starts of two purges of one slot
 };
 
 // Told when a purge that an event shares has ended for good on one target.
 class SettleSink {
  public:
   virtual ~SettleSink() = default;
-  // `answered`: when the purge that covers the event was answered. `dead`: it was given up, on disk.
+  // `answered`: when the purge that covers the event was answered. `dead`: it was given up, on
+  // disk.
   virtual void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) = 0;
 };
 
@@ -63,8 +66,8 @@ class Coalescer : public DeliveryQueue {
   };
   // The event wants `key`, which it holds, purged on `target` after `version`.
   Want want(TargetId target, std::uint32_t key, MonoTime version, std::uint32_t event);
-  // A purge that settles nothing: sent because the layer before does not answer. False when one that
-  // starts after `version` is already there.
+  // A purge that settles nothing: sent because the layer before does not answer. False when one
+  // that starts after `version` is already there.
   bool want_ahead(TargetId target, std::uint32_t key, MonoTime version);
 
   // ---- dispatch's side
@@ -77,8 +80,8 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t some_event;  // one event that shares it, kNone when it settles nothing
   };
   [[nodiscard]] std::optional<InFlight> find(DeliveryId id);
-  // Ends an attempt. A dead outcome ends it for good: the caller has the dead letter on disk. False for
-  // a stale id.
+  // Ends an attempt. A dead outcome ends it for good: the caller has the dead letter on disk. False
+  // for a stale id.
   bool complete(DeliveryId id, const Outcome& outcome);
 
   // ---- the loop's side
@@ -97,11 +100,11 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t next{kNone};
   };
   struct Slot {
-    MonoTime started{kNever};        // the attempt in flight
-    MonoTime last_start{kNever};     // any attempt, for the window
-    MonoTime good_start{kNever};     // the last attempt that was answered well
+    MonoTime started{kNever};     // the attempt in flight
+    MonoTime last_start{kNever};  // any attempt, for the window
+    MonoTime good_start{kNever};  // the last attempt that was answered well
     MonoTime good_answer{kNever};
-    MonoTime not_before{kNever};     // of the waiting delivery
+    MonoTime not_before{kNever};  // of the waiting delivery
     MonoTime waiting_since{kNever};
     std::uint32_t waiting_joins{kNone};
     std::uint32_t flying_joins{kNone};
@@ -138,7 +141,8 @@ class Coalescer : public DeliveryQueue {
   SettleSink* sink_{nullptr};
   KeyTable keys_;
   Pool<Join> joins_;
-  std::vector<std::unique_ptr<Slot[]>> slots_;  // chunks of kSlotChunk keys, all targets of a key together
+  std::vector<std::unique_ptr<Slot[]>>
+      slots_;  // chunks of kSlotChunk keys, all targets of a key together
   std::vector<Line> lines_;
   std::array<std::uint64_t, kCoalesceHow> counts_{};
 };

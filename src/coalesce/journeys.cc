@@ -41,8 +41,8 @@ void Journeys::accept(const JourneyInput& input) {
   enter_layers(index);
 }
 
-// Goes on through the layers until one has to be waited for. A loop, not a call for each layer: an event
-// that is covered everywhere ends here.
+// Goes on through the layers until one has to be waited for. A loop, not a call for each layer: an
+// event that is covered everywhere ends here.
 void Journeys::enter_layers(std::uint32_t index) {
   Event& event = events_[index];
   for (;;) {
@@ -80,8 +80,10 @@ void Journeys::on_settled(std::uint32_t index, TargetId target, MonoTime answere
   if (--event.pending > 0) return;
   stop_deadline(index);
   event.version = event.answered;
-  if (++event.layer == options_.layers.size()) finish(index);
-  else enter_layers(index);
+  if (++event.layer == options_.layers.size())
+    finish(index);
+  else
+    enter_layers(index);
 }
 
 void Journeys::finish(std::uint32_t index) {
@@ -102,18 +104,24 @@ void Journeys::start_deadline(std::uint32_t index) {
   event.timed = true;
   event.earlier = latest_;
   event.later = kNone;
-  if (latest_ == kNone) earliest_ = index;
-  else events_[latest_].later = index;
+  if (latest_ == kNone)
+    earliest_ = index;
+  else
+    events_[latest_].later = index;
   latest_ = index;
 }
 
 void Journeys::stop_deadline(std::uint32_t index) {
   Event& event = events_[index];
   if (!event.timed) return;
-  if (event.earlier == kNone) earliest_ = event.later;
-  else events_[event.earlier].later = event.later;
-  if (event.later == kNone) latest_ = event.earlier;
-  else events_[event.later].earlier = event.earlier;
+  if (event.earlier == kNone)
+    earliest_ = event.later;
+  else
+    events_[event.earlier].later = event.later;
+  if (event.later == kNone)
+    latest_ = event.earlier;
+  else
+    events_[event.later].earlier = event.earlier;
   event.timed = false;
 }
 

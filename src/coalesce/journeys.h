@@ -1,14 +1,17 @@
 // Journeys: each unfinished event on its way through the layers.
 //
-// Place:  between route and the coalescer. accept() starts an event at layer 1; when all targets of a
-//         layer have settled it, it goes on to the next with the version that this layer passes on: the
-//         latest answer of the purges that covered it. Until then the layer may have handed out the old
-//         copy, so nothing that started earlier on the next layer will do.
+// Place:  between route and the coalescer. accept() starts an event at layer 1; when all targets of
+// a
+//         layer have settled it, it goes on to the next with the version that this layer passes on:
+//         the latest answer of the purges that covered it. Until then the layer may have handed out
+//         the old copy, so nothing that started earlier on the next layer will do.
 // Thread: the shard's.
-// Bound:  `events` unfinished events. room() says how many more fit; the caller reads no more than that.
+// Bound:  `events` unfinished events. room() says how many more fit; the caller reads no more than
+// that.
 //
 // A layer that does not settle an event within `layer_deadline` does not hold the next one back any
-// longer: a purge is sent ahead there. It settles nothing; the event still owes its ordinary purge there.
+// longer: a purge is sent ahead there. It settles nothing; the event still owes its ordinary purge
+// there.
 #pragma once
 
 #include <cstdint>
@@ -81,9 +84,9 @@ class Journeys : public SettleSink {
   struct Event {
     EventTicket ticket;
     MonoTime arrived{};
-    MonoTime version{};     // for the current layer
-    MonoTime answered{};    // latest answer of the current layer so far
-    MonoTime deadline{};    // when the next layer is sent ahead
+    MonoTime version{};   // for the current layer
+    MonoTime answered{};  // latest answer of the current layer so far
+    MonoTime deadline{};  // when the next layer is sent ahead
     WallTime event_time{};
     std::uint32_t key{kNone};
     std::uint32_t earlier{kNone};  // the list of deadlines, earliest first

@@ -7,7 +7,8 @@
 
 namespace purgeline {
 
-KeyTable::KeyTable(std::uint32_t capacity, std::uint64_t bytes) : slab_(bytes), records_(capacity) {}
+KeyTable::KeyTable(std::uint32_t capacity, std::uint64_t bytes)
+    : slab_(bytes), records_(capacity) {}
 
 std::uint64_t KeyTable::room() const {
   return std::min<std::uint64_t>(std::uint64_t{records_.room()} + idle_, slab_.room());
@@ -61,7 +62,9 @@ KeyText KeyTable::text(std::uint32_t index) {
   CHECK(record.users > 0 && record.block.valid());
   const char* bytes = slab_.bytes(record.block).data();
   const char* path = bytes + record.host_size;
-  return {{bytes, record.host_size}, {path, record.path_size}, {path + record.path_size, record.id_size}};
+  return {{bytes, record.host_size},
+          {path, record.path_size},
+          {path + record.path_size, record.id_size}};
 }
 
 void KeyTable::keep_text(Record& record, const KeyText& text) {
@@ -92,10 +95,14 @@ void KeyTable::join_idle(std::uint32_t index) {
 void KeyTable::leave_idle(std::uint32_t index) {
   Record& record = records_[index];
   CHECK(idle_ > 0);
-  if (record.older == kNone) oldest_idle_ = record.newer;
-  else records_[record.older].newer = record.newer;
-  if (record.newer == kNone) newest_idle_ = record.older;
-  else records_[record.newer].older = record.older;
+  if (record.older == kNone)
+    oldest_idle_ = record.newer;
+  else
+    records_[record.older].newer = record.newer;
+  if (record.newer == kNone)
+    newest_idle_ = record.older;
+  else
+    records_[record.newer].older = record.older;
   record.older = record.newer = kNone;
   --idle_;
 }

@@ -2,7 +2,8 @@
 //
 // Place:  under the coalescer.
 // Thread: the shard's.
-// Bound:  `capacity` keys and the slab's bytes. When a new key finds no room, the key that has been idle
+// Bound:  `capacity` keys and the slab's bytes. When a new key finds no room, the key that has been
+// idle
 //         longest is forgotten: that is always safe, it costs one purge.
 #pragma once
 

@@ -1,6 +1,7 @@
 // Pool<T>: numbered slots that are used again, in chunks that are made when first needed.
 //
-// Place:  under the coalescer's tables, which refer to each other by number instead of by pointer: half
+// Place:  under the coalescer's tables, which refer to each other by number instead of by pointer:
+// half
 //         the size, and a number can be checked.
 // Thread: the shard's.
 // Bound:  `capacity` slots. A chunk once made is kept: the next burst finds it.
@@ -57,7 +58,8 @@ class Pool {
   [[nodiscard]] bool made(std::uint32_t index) const { return index < made_; }
 
  private:
-  static constexpr std::uint32_t kChunk = 1024;  // large enough to be rare, small for an idle process
+  static constexpr std::uint32_t kChunk =
+      1024;  // large enough to be rare, small for an idle process
 
   std::uint32_t capacity_;
   std::uint32_t used_{0};

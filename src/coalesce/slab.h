@@ -2,7 +2,8 @@
 //
 // Place:  under the coalescer's key table; one block per key with unfinished events.
 // Thread: the shard's.
-// Bound:  `capacity` bytes, counted in whole chunks. A chunk whose blocks are all free goes back to the
+// Bound:  `capacity` bytes, counted in whole chunks. A chunk whose blocks are all free goes back to
+// the
 //         common store, so that a storm of one length of URL does not starve the next of another.
 #pragma once
 
@@ -36,7 +37,9 @@ class Slab {
 
   // How many blocks of any size are certain to fit.
   [[nodiscard]] std::uint64_t room() const;
-  [[nodiscard]] std::uint64_t used_bytes() const { return std::uint64_t{chunks_in_use_} * kChunkBytes; }
+  [[nodiscard]] std::uint64_t used_bytes() const {
+    return std::uint64_t{chunks_in_use_} * kChunkBytes;
+  }
 
  private:
   static constexpr std::size_t kChunkBytes = 64 * 1024;

@@ -77,8 +77,8 @@ Version Versions::of(const VersionInput& input, const VersionClocks& clocks) con
     return version;
   }
   if (!seen.floor_known) return version;
-  // Differences to this host's wall clock are taken now, so that a jump between two events of one purge
-  // cannot reorder what the monotonic clock has already fixed.
+  // Differences to this host's wall clock are taken now, so that a jump between two events of one
+  // purge cannot reorder what the monotonic clock has already fixed.
   MonoTime bound = clocks.now - (clocks.wall - *told);
   if (seen.floor) bound = std::max(bound, *seen.floor);
   version.at = std::min(version.at, bound + *clocks.margin);

@@ -6,13 +6,14 @@
 //
 // The version is the earliest of three bounds:
 //   - the event's arrival here;
-//   - the latest of its own time, the log's time and the sampled floor, plus the clock margin. The floor
-//     is the last moment at which we saw the partition end at or before the event: it was not in the log
-//     then, whatever the clocks of others say. Samples are taken at most a margin apart, so this bound
-//     holds for a live event even when its producer's clock is slow;
+//   - the latest of its own time, the log's time and the sampled floor, plus the clock margin. The
+//   floor
+//     is the last moment at which we saw the partition end at or before the event: it was not in
+//     the log then, whatever the clocks of others say. Samples are taken at most a margin apart, so
+//     this bound holds for a live event even when its producer's clock is slow;
 //   - the first moment at which we knew that the partition reached beyond the event.
-// A version that is too late costs a purge. One that is too early leaves a stale page: wherever samples
-// are missing, the bound they would have made is left out.
+// A version that is too late costs a purge. One that is too early leaves a stale page: wherever
+// samples are missing, the bound they would have made is left out.
 #pragma once
 
 #include <array>
@@ -43,8 +44,8 @@ struct VersionClocks {
 
 class Versions {
  public:
-  // What the log said of the partition's end, one past the last offset. Call it at least every margin / 2
-  // while the log can be reached, and on every change that is seen.
+  // What the log said of the partition's end, one past the last offset. Call it at least every
+  // margin / 2 while the log can be reached, and on every change that is seen.
   void observe_end(MonoTime now, Offset end, Duration spacing);
 
   [[nodiscard]] Version of(const VersionInput& input, const VersionClocks& clocks) const;
@@ -58,9 +59,9 @@ class Versions {
   static constexpr std::size_t kSamples = 32;
 
   struct Bounds {
-    std::optional<MonoTime> floor;    // seen to end at or before the offset
-    std::optional<MonoTime> beyond;   // seen to reach beyond it
-    bool floor_known{true};           // false: the sample that would be the floor is gone
+    std::optional<MonoTime> floor;   // seen to end at or before the offset
+    std::optional<MonoTime> beyond;  // seen to reach beyond it
+    bool floor_known{true};          // false: the sample that would be the floor is gone
   };
   [[nodiscard]] Bounds bounds(Offset offset) const;
   [[nodiscard]] const Sample& at(std::size_t index) const;
@@ -68,7 +69,8 @@ class Versions {
   std::array<Sample, kSamples> samples_{};
   std::size_t head_{0};
   std::size_t size_{0};
-  std::optional<Sample> oldest_;  // the first sample ever, kept for a backlog that was there before us
+  std::optional<Sample>
+      oldest_;  // the first sample ever, kept for a backlog that was there before us
   bool evicted_{false};
 };
 

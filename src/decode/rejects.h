@@ -18,8 +18,8 @@ struct Reject {
   PartitionId partition;
   Offset offset;
   WallTime at{};
-  std::string text;        // how it began, bytes as they came: escape before printing
-  std::size_t size{0};     // how long it was
+  std::string text;     // how it began, bytes as they came: escape before printing
+  std::size_t size{0};  // how long it was
 };
 
 class RejectRing {

@@ -101,8 +101,10 @@ simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
     std::string_view key;
     if (const auto error = field.unescaped_key().get(key)) return error;
     simdjson::error_code error = simdjson::SUCCESS;
-    if (key == "meta") error = read_meta(field.value(), fields);
-    else if (key == "tags") error = read_tags(field.value(), fields);
+    if (key == "meta")
+      error = read_meta(field.value(), fields);
+    else if (key == "tags")
+      error = read_tags(field.value(), fields);
     if (error) return error;
   }
   // There is no location left when the whole text was used; anything behind the object is not JSON.

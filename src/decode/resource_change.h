@@ -2,11 +2,13 @@
 //
 // Place:  after the source. The format is resource_change 1.0.0; of it only meta.uri is needed.
 // Thread: one; it owns the buffers that the event points into.
-// Bound:  records of kMaxRecord bytes. Nothing is allocated for an event once the buffer has grown to the
+// Bound:  records of kMaxRecord bytes. Nothing is allocated for an event once the buffer has grown
+// to the
 //         largest record seen.
 //
-// Unknown fields are ignored, and so is a missing or malformed time: an event without one is purged as an
-// event of now. A key that stands twice is refused where it matters, since readers differ in which counts.
+// Unknown fields are ignored, and so is a missing or malformed time: an event without one is purged
+// as an event of now. A key that stands twice is refused where it matters, since readers differ in
+// which counts.
 #pragma once
 
 #include <memory>

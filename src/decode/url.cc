@@ -15,7 +15,9 @@ namespace {
 
 enum class Scheme { http, https, none };
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool takes_prefix(std::string_view& text, std::string_view prefix) {
   if (text.size() < prefix.size()) return false;
@@ -53,9 +55,12 @@ bool is_ipv6(std::string_view literal) {
 
 bool is_default(Scheme scheme, unsigned port) {
   switch (scheme) {
-    case Scheme::http: return port == 80;
-    case Scheme::https: return port == 443;
-    case Scheme::none: return port == 80 || port == 443;
+    case Scheme::http:
+      return port == 80;
+    case Scheme::https:
+      return port == 443;
+    case Scheme::none:
+      return port == 80 || port == 443;
   }
   return false;
 }
@@ -65,7 +70,8 @@ std::optional<std::string_view> take_host(std::string_view& authority) {
   std::size_t end = 0;
   if (!authority.empty() && authority.front() == '[') {
     end = authority.find(']');
-    if (end == std::string_view::npos || !is_ipv6(authority.substr(1, end - 1))) return std::nullopt;
+    if (end == std::string_view::npos || !is_ipv6(authority.substr(1, end - 1)))
+      return std::nullopt;
     ++end;
   } else {
     while (end < authority.size() && is_host_char(authority[end])) ++end;

@@ -1,11 +1,13 @@
-// UrlSplitter: an absolute URI into what a purge needs, without changing a byte of the request target.
+// UrlSplitter: an absolute URI into what a purge needs, without changing a byte of the request
+// target.
 //
 // Place:  inside decode, and for URLs that a person gives.
 // Thread: one per user; it owns the buffer that the result points into.
 // Bound:  URIs of kMaxUri bytes.
 //
-// Not a general URL parser: those repair, re-encode or refuse what producers really send (raw UTF-8, a
-// bar, quotes), and the cache's key depends on the bytes. What could split a request is refused.
+// Not a general URL parser: those repair, re-encode or refuse what producers really send (raw
+// UTF-8, a bar, quotes), and the cache's key depends on the bytes. What could split a request is
+// refused.
 #pragma once
 
 #include <array>

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::uint64_t kWake = UINT64_MAX;
 
-std::uint64_t pack(LinkId id) { return (std::uint64_t{id.generation} << 32) | id.slot; }
+std::uint64_t pack(LinkId id) {
+  return (std::uint64_t{id.generation} << 32) | id.slot;
+}
 LinkId unpack(std::uint64_t data) {
   return {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32)};
 }
@@ -39,7 +41,8 @@ EpollTransport::~EpollTransport() = default;
 void EpollTransport::watch(LinkId id, Link& link, bool write) {
   if (link.watches_write == write) return;
   epoll_event event{};
-  event.events = static_cast<std::uint32_t>(EPOLLIN) | (write ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
+  event.events =
+      static_cast<std::uint32_t>(EPOLLIN) | (write ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
   event.data.u64 = pack(id);
   CHECK(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, link.fd.get(), &event) == 0);
   link.watches_write = write;

@@ -1,7 +1,7 @@
 // EpollTransport: the Transport for kernels and sandboxes that refuse io_uring.
 //
-// Place:  behind the Transport seam. Thread: the one that turns it; wake_fd() may be written by any.
-// Bound:  `max_links` links with one receive buffer for all of them.
+// Place:  behind the Transport seam. Thread: the one that turns it; wake_fd() may be written by
+// any. Bound:  `max_links` links with one receive buffer for all of them.
 //
 // Level-triggered, and with the same tick: what pays is collecting answers, not the ring.
 #pragma once
@@ -18,8 +18,8 @@ namespace purgeline {
 
 class EpollTransport : public Transport {
  public:
-  // `clock` is refreshed after every sleep, so that what handlers note as the time of an answer is not
-  // the time before it.
+  // `clock` is refreshed after every sleep, so that what handlers note as the time of an answer is
+  // not the time before it.
   EpollTransport(std::size_t max_links, Clock& clock);
   ~EpollTransport() override;
 
@@ -57,9 +57,9 @@ class EpollTransport : public Transport {
   Fd wake_;
   LinkSlots<Link> links_;
   std::vector<std::byte> buffer_;
-  std::vector<Ended> ended_;   // told in the next turn
+  std::vector<Ended> ended_;  // told in the next turn
   std::vector<Ended> telling_;
-  std::vector<LinkId> sent_;   // on_sent is due: the kernel took everything at once
+  std::vector<LinkId> sent_;  // on_sent is due: the kernel took everything at once
   std::vector<LinkId> telling_sent_;
 };
 

@@ -10,8 +10,8 @@
 
 namespace purgeline {
 
-// Link must have a member `std::uint32_t generation` and be default-constructible. Links never move: the
-// kernel knows their buffers by address. Bound: `most` links.
+// Link must have a member `std::uint32_t generation` and be default-constructible. Links never
+// move: the kernel knows their buffers by address. Bound: `most` links.
 template <class Link>
 class LinkSlots {
  public:
@@ -59,6 +59,7 @@ class LinkSlots {
   std::vector<std::uint32_t> free_;
 };
 
-inline constexpr std::size_t kReceiveBuffer = 64 * 1024;  // collects a tick's answers in one receive
+inline constexpr std::size_t kReceiveBuffer =
+    64 * 1024;  // collects a tick's answers in one receive
 
 }  // namespace purgeline

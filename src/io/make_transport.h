@@ -18,6 +18,7 @@ struct MadeTransport {
 };
 
 // On the thread that will turn it. A forced kind that is refused is an error with the cause.
-[[nodiscard]] Result<MadeTransport> make_transport(IoKind kind, std::size_t max_links, Clock& clock);
+[[nodiscard]] Result<MadeTransport> make_transport(IoKind kind, std::size_t max_links,
+                                                   Clock& clock);
 
 }  // namespace purgeline

@@ -43,7 +43,8 @@ Result<SocketAddress> socket_address(const Address& address) {
     case Address::Family::local: {
       sockaddr_un un{};
       if (address.path.empty() || address.path.size() >= sizeof un.sun_path) {
-        return failure(Errc::invalid, "the path of a Unix socket has 1 to 107 bytes: " + address.path);
+        return failure(Errc::invalid,
+                       "the path of a Unix socket has 1 to 107 bytes: " + address.path);
       }
       un.sun_family = AF_UNIX;
       std::memcpy(un.sun_path, address.path.data(), address.path.size());
@@ -51,7 +52,8 @@ Result<SocketAddress> socket_address(const Address& address) {
       result.size = sizeof un;
       return result;
     }
-    case Address::Family::none: break;
+    case Address::Family::none:
+      break;
   }
   return failure(Errc::invalid, "no address");
 }
@@ -71,20 +73,26 @@ Result<Fd> stream_socket(const Address& address, bool nonblocking) {
 Errc socket_errc(int error) {
   switch (error) {
     case ECONNREFUSED:
-    case ENOENT: return Errc::refused;  // no such socket file: nothing listens there
+    case ENOENT:
+      return Errc::refused;  // no such socket file: nothing listens there
     case ECONNRESET:
-    case EPIPE: return Errc::reset;
+    case EPIPE:
+      return Errc::reset;
     case ETIMEDOUT:
     case EHOSTUNREACH:
-    case ENETUNREACH: return Errc::timed_out;
+    case ENETUNREACH:
+      return Errc::timed_out;
     case EACCES:
-    case EPERM: return Errc::permission;
+    case EPERM:
+      return Errc::permission;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case ENOBUFS:
-    case EAGAIN: return Errc::unavailable;
-    default: return Errc::internal;
+    case EAGAIN:
+      return Errc::unavailable;
+    default:
+      return Errc::internal;
   }
 }
 

@@ -39,8 +39,8 @@ struct SocketAddress {
 
 // A path too long for a Unix socket gives Errc::invalid.
 [[nodiscard]] Result<SocketAddress> socket_address(const Address& address);
-// A stream socket for the family, close-on-exec, without Nagle's delay. By system call, never by the
-// ring: the ring's own way would walk around the sandbox's address families.
+// A stream socket for the family, close-on-exec, without Nagle's delay. By system call, never by
+// the ring: the ring's own way would walk around the sandbox's address families.
 [[nodiscard]] Result<Fd> stream_socket(const Address& address, bool nonblocking);
 
 // The errno of a connect, send or receive, in our words.

@@ -19,7 +19,8 @@ class SystemClock : public Clock {
  private:
   MonoTime now_{};
   WallTime wall_{};
-  MonoTime asked_at_{MonoTime::min()};  // when the kernel was last asked whether the clock is synchronised
+  MonoTime asked_at_{
+      MonoTime::min()};  // when the kernel was last asked whether the clock is synchronised
   bool synchronised_{true};
 };
 

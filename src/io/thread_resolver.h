@@ -1,4 +1,5 @@
-// ThreadResolver: getaddrinfo() on a thread of its own, because it can block for as long as it likes.
+// ThreadResolver: getaddrinfo() on a thread of its own, because it can block for as long as it
+// likes.
 //
 // Place:  behind the Resolver seam. Thread: all calls from the shard; the lookups on the helper.
 // Bound:  one question per handler; a handler is a target, so as many as there are targets.

@@ -39,15 +39,20 @@ std::string uring_refusal(int error) {
       if (!sysctl.empty() && sysctl != "0") {
         return "refused by sysctl kernel.io_uring_disabled=" + sysctl;
       }
-      if (under_seccomp()) return "refused by a seccomp filter (EPERM); allow io_uring_setup, io_uring_enter and io_uring_register";
+      if (under_seccomp())
+        return "refused by a seccomp filter (EPERM); allow io_uring_setup, io_uring_enter and "
+               "io_uring_register";
       return "refused (EPERM)";
     case ENOSYS:
-      return under_seccomp() ? "refused by a seccomp filter (ENOSYS), or this kernel has no io_uring"
-                             : "this kernel has no io_uring";
+      return under_seccomp()
+                 ? "refused by a seccomp filter (ENOSYS), or this kernel has no io_uring"
+                 : "this kernel has no io_uring";
     case ENOMEM:
       return "not enough locked memory for the rings (ulimit -l is " + memlock_limit() + ")";
-    case EINVAL: return "this kernel's io_uring is too old";
-    default: return std::string("io_uring_setup failed: ") + std::strerror(error);
+    case EINVAL:
+      return "this kernel's io_uring is too old";
+    default:
+      return std::string("io_uring_setup failed: ") + std::strerror(error);
   }
 }
 

@@ -170,8 +170,9 @@ void UringTransport::cancel(std::uint64_t data) {
   io_uring_sqe_set_data64(&sqe, kIgnored);
 }
 
-// The kernel may still write into the link's buffer and read from the caller's span: the link goes when
-// its last operation has come back, and its descriptor is not closed, and so not reused, before.
+// The kernel may still write into the link's buffer and read from the caller's span: the link goes
+// when its last operation has come back, and its descriptor is not closed, and so not reused,
+// before.
 void UringTransport::end(LinkId id, Link& link, Errc why) {
   if (link.ending) return;
   link.ending = true;
@@ -196,10 +197,17 @@ void UringTransport::run(const Completion& completion) {
   Link* link = links_.find(id);
   CHECK(link != nullptr);  // a link lives until its operations have come back
   switch (static_cast<Op>(completion.data & 3)) {
-    case Op::connect: on_connected(id, *link, completion.result); break;
-    case Op::receive: on_received(id, *link, completion.result); break;
-    case Op::send: on_sent(id, *link, completion.result); break;
-    case Op::other: CHECK(false);
+    case Op::connect:
+      on_connected(id, *link, completion.result);
+      break;
+    case Op::receive:
+      on_received(id, *link, completion.result);
+      break;
+    case Op::send:
+      on_sent(id, *link, completion.result);
+      break;
+    case Op::other:
+      CHECK(false);
   }
   link = links_.find(id);
   CHECK(link != nullptr);

@@ -1,13 +1,15 @@
 // UringTransport: the Transport on io_uring.
 //
-// Place:  behind the Transport seam. Thread: the one that made it, and no other: the ring is its own.
+// Place:  behind the Transport seam. Thread: the one that made it, and no other: the ring is its
+// own.
 //         wake_fd() may be written by any thread.
-// Bound:  `max_links` links of one 64 KiB receive buffer each, at most one receive, one send and one
+// Bound:  `max_links` links of one 64 KiB receive buffer each, at most one receive, one send and
+// one
 //         connect in flight per link; the rings are sized for them.
 //
-// The ring may do five things and nothing else (registered restrictions): send, receive, connect, cancel,
-// and read its wake-up. Seccomp and the service manager's sandbox do not see what a ring does, so a ring
-// that could open files or sockets would be a hole in both.
+// The ring may do five things and nothing else (registered restrictions): send, receive, connect,
+// cancel, and read its wake-up. Seccomp and the service manager's sandbox do not see what a ring
+// does, so a ring that could open files or sockets would be a hole in both.
 #pragma once
 
 #include <liburing.h>
@@ -27,8 +29,8 @@ namespace purgeline {
 class UringTransport : public Transport {
  public:
   // An error's detail is the cause for a person: seccomp filter, sysctl, memlock, kernel.
-  // `clock` is refreshed after every sleep, so that what handlers note as the time of an answer is not
-  // the time before it.
+  // `clock` is refreshed after every sleep, so that what handlers note as the time of an answer is
+  // not the time before it.
   [[nodiscard]] static Result<std::unique_ptr<UringTransport>> make(std::size_t max_links,
                                                                     Clock& clock);
   UringTransport(std::size_t max_links, Clock& clock);  // only for make()
@@ -55,7 +57,7 @@ class UringTransport : public Transport {
     SocketAddress to;
     std::unique_ptr<std::byte[]> buffer;
     std::span<const std::byte> unsent;
-    Errc why{Errc::none};   // with ending: what on_closed will say
+    Errc why{Errc::none};  // with ending: what on_closed will say
     bool connecting{false};
     bool receiving{false};
     bool sending{false};

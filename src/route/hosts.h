@@ -2,9 +2,10 @@
 //
 // Place:  inside route. Thread: any; immutable. Bound: the patterns of the configuration.
 //
-// A pattern is a host (`www.example.org`), a suffix (`*.example.org`: every host below it at any depth, not
-// example.org itself), or an RE2 expression between slashes that must match the whole host. No expression
-// can take more than linear time. Ports do not take part. Deny wins; an empty allow list allows all.
+// A pattern is a host (`www.example.org`), a suffix (`*.example.org`: every host below it at any
+// depth, not example.org itself), or an RE2 expression between slashes that must match the whole
+// host. No expression can take more than linear time. Ports do not take part. Deny wins; an empty
+// allow list allows all.
 #pragma once
 
 #include <memory>

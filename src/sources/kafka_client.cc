@@ -1,5 +1,7 @@
 #include "sources/kafka_client.h"
 
+#include "sources/kafka_connection.h"
+
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
@@ -372,6 +374,10 @@ Result<std::optional<KafkaStored>> KafkaClient::committed(const PartitionName& n
     stored.metadata.assign(static_cast<const char*>(part.metadata), part.metadata_size);
   }
   return std::optional(std::move(stored));
+}
+
+const char* kafka_library_version() {
+  return rd_kafka_version_str();
 }
 
 }  // namespace purgeline

@@ -11,6 +11,9 @@
 
 namespace purgeline {
 
+// The librdkafka in use, for people.
+[[nodiscard]] const char* kafka_library_version();
+
 class KafkaClient;
 class KafkaHelper;
 class KafkaOffsetStore;

@@ -246,4 +246,8 @@ Status Transaction::commit() {
   return status;
 }
 
+const char* sqlite_library_version() {
+  return sqlite3_libversion();
+}
+
 }  // namespace purgeline

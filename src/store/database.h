@@ -19,6 +19,9 @@ struct sqlite3_stmt;
 
 namespace purgeline {
 
+// The SQLite in use, for people.
+[[nodiscard]] const char* sqlite_library_version();
+
 // Statement: one prepared statement. Parameters are numbered from 1, columns from 0, as in SQLite.
 //
 // Bound: the text given to bind() must live until step() has returned; it is not copied.

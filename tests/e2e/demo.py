@@ -12,6 +12,7 @@ import time
 from harness import (Kafka, Origin, Purgeline, ServerFailed, TrafficServer, Varnish, http_client,
                      purge_event, start_all, wait_for)
 from harness import process
+from harness.purgeline import binary
 
 HOST = 'en.example.org'
 PAGE = '/wiki/Main_Page'
@@ -56,6 +57,7 @@ def show_purges(daemon, kafka, before):
 
 
 def run(deny_purge):
+    binary()  # says so at once when there is none
     origin = Origin()
     backend = TrafficServer(origin.address)
     frontend = Varnish(backend.address)
@@ -101,8 +103,11 @@ def run(deny_purge):
     def settled():
         if not daemon.running():
             raise ServerFailed(f'purgeline ended with {daemon.process.returncode}')
-        denied = daemon.metric('purgeline_target_state', layer='frontend') == DENIED
-        return denied or kafka.committed(daemon.group, TOPIC) > offset
+        if kafka.committed(daemon.group, TOPIC) > offset:
+            return True
+        purged = {'layer': 'backend', 'outcome': 'purged'}
+        return (daemon.metric('purgeline_target_state', layer='frontend') == DENIED
+                and daemon.metric('purgeline_purges_total', **purged) > 0)
     wait_for(settled, 60, 'the event is committed, or a cache is known to deny purges')
     show_purges(daemon, kafka, before)
     if daemon.metric('purgeline_target_state', layer='frontend') == DENIED:

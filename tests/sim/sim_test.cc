@@ -40,11 +40,16 @@ TEST(Simulation, EverySeedKeepsThePromises) {
     total.wire.splits += counts.wire.splits;
   }
   const std::vector<std::pair<const char*, std::uint64_t>> kinds{
-      {"events", total.events},         {"crashes", total.crashes},
-      {"cache stops", total.cache_stops}, {"log outages", total.log_outages},
-      {"refused commits", total.refused_commits}, {"refused connects", total.wire.refused},
-      {"resets", total.wire.resets},    {"5xx answers", total.wire.errors},
-      {"silences", total.wire.silences}, {"denials", total.wire.denials},
+      {"events", total.events},
+      {"crashes", total.crashes},
+      {"cache stops", total.cache_stops},
+      {"log outages", total.log_outages},
+      {"refused commits", total.refused_commits},
+      {"refused connects", total.wire.refused},
+      {"resets", total.wire.resets},
+      {"5xx answers", total.wire.errors},
+      {"silences", total.wire.silences},
+      {"denials", total.wire.denials},
       {"split sends", total.wire.splits}};
   for (const auto& [kind, count] : kinds) {
     std::printf("%-16s %llu\n", kind, static_cast<unsigned long long>(count));

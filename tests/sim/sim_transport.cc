@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 SimTransport::SimTransport(SimClock& clock, Agenda& agenda, test::FakeRandom& random)
     : clock_(clock), agenda_(agenda), random_(random) {}
 
-SimCache& SimTransport::cache(std::uint16_t port) { return caches_[port]; }
+SimCache& SimTransport::cache(std::uint16_t port) {
+  return caches_[port];
+}
 
 bool SimTransport::alive(LinkId link) const {
   return link.slot < links_.size() && links_[link.slot].in_use &&
@@ -119,8 +121,9 @@ void SimTransport::answer(LinkId id, const std::string& url) {
     reply(id, "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", when);
   } else {
     cache.seen[seen].answered = when;
-    reply(id, random_.below(2) == 0 ? "HTTP/1.1 204 Purged\r\n\r\n"
-                                    : "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    reply(id,
+          random_.below(2) == 0 ? "HTTP/1.1 204 Purged\r\n\r\n"
+                                : "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
           when);
   }
 }
@@ -159,7 +162,9 @@ void SimTransport::stop_cache(std::uint16_t port) {
   }
 }
 
-void SimTransport::start_cache(std::uint16_t port) { caches_[port].up = true; }
+void SimTransport::start_cache(std::uint16_t port) {
+  caches_[port].up = true;
+}
 
 void SimTransport::crash() {
   for (Link& link : links_) link.in_use = false;

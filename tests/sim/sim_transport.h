@@ -1,8 +1,8 @@
 // SimTransport: the Transport seam over simulated caches, in simulated time.
 //
-// A cache parses what arrives byte by byte, takes the purge at the moment it has the whole request, and
-// answers after a delay; both directions are split at random places. Faults: refused connects, resets,
-// idle closes, 5xx, denials, silence. Everything is drawn from one seed.
+// A cache parses what arrives byte by byte, takes the purge at the moment it has the whole request,
+// and answers after a delay; both directions are split at random places. Faults: refused connects,
+// resets, idle closes, 5xx, denials, silence. Everything is drawn from one seed.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 
 namespace purgeline::sim {
 
-struct CacheFaults {  // probabilities in per mille, drawn per seed
+struct CacheFaults {           // probabilities in per mille, drawn per seed
   std::uint32_t reset{0};      // per request
   std::uint32_t error_5xx{0};  // per request
   std::uint32_t silent{0};     // per request: never answered
@@ -44,7 +44,7 @@ class SimTransport : public Transport {
 
   // The cache behind 127.0.0.1:`port`.
   SimCache& cache(std::uint16_t port);
-  void stop_cache(std::uint16_t port);   // resets its connections, refuses new ones
+  void stop_cache(std::uint16_t port);  // resets its connections, refuses new ones
   void start_cache(std::uint16_t port);
 
   LinkId open(const Address& address, LinkHandler& handler) override;
@@ -71,8 +71,8 @@ class SimTransport : public Transport {
     bool open{false};
     bool closing{false};
     bool sending{false};
-    std::string inbox;              // request bytes that the cache has not parsed yet
-    MonoTime answer_free{};         // answers of one connection leave in order
+    std::string inbox;       // request bytes that the cache has not parsed yet
+    MonoTime answer_free{};  // answers of one connection leave in order
   };
   [[nodiscard]] bool alive(LinkId link) const;
   Link& at(LinkId link) { return links_[link.slot]; }

@@ -53,8 +53,8 @@ World::Program::Program(World& world)
       local_store(world.log_, "local"),
       dead_letters(world.disk_),
       pipeline(world.config_, StartEarliest{}, *HostMatcher::make({}, {}),
-               {world.clock_, world.random_, world.transport_, resolver, source, log_store, local_store,
-                dead_letters, world.lines_}) {
+               {world.clock_, world.random_, world.transport_, resolver, source, log_store,
+                local_store, dead_letters, world.lines_}) {
   pipeline.start();
 }
 
@@ -74,8 +74,8 @@ World::World(std::uint64_t seed) : random_(seed), transport_(clock_, agenda_, ra
   draw_faults();
 }
 
-// Each seed has faults of its own likeliness: a world where everything fails all the time hides as much
-// as one where nothing does.
+// Each seed has faults of its own likeliness: a world where everything fails all the time hides as
+// much as one where nothing does.
 void World::draw_faults() {
   for (const auto* ports : {&backends_, &frontends_}) {
     for (const std::uint16_t port : *ports) {
@@ -92,8 +92,7 @@ void World::produce() {
   const std::string url = "h/p" + std::to_string(random_.below(30));
   const auto wrong = milliseconds(static_cast<std::int64_t>(random_.below(2000)) - 1000);
   // dt as some producers write it: whole seconds, by a clock that is a little wrong.
-  const auto dt =
-      std::chrono::floor<seconds>((clock_.wall() + wrong).time_since_epoch()).count();
+  const auto dt = std::chrono::floor<seconds>((clock_.wall() + wrong).time_since_epoch()).count();
   const std::chrono::sys_days day(std::chrono::floor<std::chrono::days>(seconds(dt)));
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss time(seconds(dt) - day.time_since_epoch());
@@ -128,7 +127,8 @@ void World::plan(Duration busy) {
           ++counts_.cache_stops;
           transport_.stop_cache(port);
         });
-        agenda_.at(at + milliseconds(random_.below(8000)), [this, port] { transport_.start_cache(port); });
+        agenda_.at(at + milliseconds(random_.below(8000)),
+                   [this, port] { transport_.start_cache(port); });
       }
       if (random_.below(3) == 0) {
         const MonoTime at = soon(busy);
@@ -199,7 +199,8 @@ bool World::run(Duration busy) {
   plan(busy);
   const MonoTime busy_until = clock_.now() + busy;
   while (clock_.now() < busy_until) step();
-  // Backoffs are a few seconds, so a minute is plenty for what is left; five say that it never ends.
+  // Backoffs are a few seconds, so a minute is plenty for what is left; five say that it never
+  // ends.
   const MonoTime give_up = clock_.now() + std::chrono::minutes(5);
   while (clock_.now() < give_up) {
     step();
@@ -224,15 +225,16 @@ std::string World::describe(const Made& made) {
     for (const std::uint16_t port : *ports) {
       for (const PurgeSeen& seen : transport_.cache(port).seen) {
         if (seen.url != made.url || seen.received < made.at - std::chrono::seconds(2)) continue;
-        text += "\n  " + std::to_string(port) + " received " + ms(seen.received) + " answered " + ms(seen.answered);
+        text += "\n  " + std::to_string(port) + " received " + ms(seen.received) + " answered " +
+                ms(seen.answered);
       }
     }
   }
   return text;
 }
 
-// Promises 1, 2 and 3: every target got a purge after the change, and the frontend's began after the
-// backend had answered one.
+// Promises 1, 2 and 3: every target got a purge after the change, and the frontend's began after
+// the backend had answered one.
 std::string World::check_event(const Made& made) {
   if (in_dead_letters(made.url)) return {};
   MonoTime backend_done = MonoTime::min();
@@ -263,9 +265,10 @@ std::string World::check_frontend_order() {
   for (const PurgeSeen& front : transport_.cache(frontends_[0]).seen) {
     if (front.url.find("purgeline-probe") != std::string::npos) continue;
     const auto& seen = transport_.cache(backends_[0]).seen;
-    const bool after_answer = std::any_of(seen.begin(), seen.end(), [&front](const PurgeSeen& back) {
-      return back.url == front.url && back.answered <= front.received;
-    });
+    const bool after_answer =
+        std::any_of(seen.begin(), seen.end(), [&front](const PurgeSeen& back) {
+          return back.url == front.url && back.answered <= front.received;
+        });
     const bool after_deadline = std::any_of(made_.begin(), made_.end(), [&](const Made& made) {
       return made.url == front.url && made.at + config_.layer_deadline <= front.received;
     });
@@ -283,7 +286,9 @@ std::string World::check() {
 
 std::uint64_t World::trace_hash() const {
   std::uint64_t hash = 1469598103934665603ULL;
-  const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 1099511628211ULL; };
+  const auto mix = [&hash](std::uint64_t value) {
+    hash = (hash ^ value) * 1099511628211ULL;
+  };
   auto& transport = const_cast<SimTransport&>(transport_);
   for (const auto* ports : {&backends_, &frontends_}) {
     for (const std::uint16_t port : *ports) {

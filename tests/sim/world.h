@@ -1,5 +1,5 @@
-// World: the real pipeline in a simulated one. A log, two layers of caches, producers and time; faults,
-// crashes and restarts; all from one seed.
+// World: the real pipeline in a simulated one. A log, two layers of caches, producers and time;
+// faults, crashes and restarts; all from one seed.
 #pragma once
 
 #include <memory>
@@ -65,7 +65,8 @@ class World {
   [[nodiscard]] std::uint64_t trace_hash() const;
 
   struct Counts {
-    std::uint64_t events{0}, crashes{0}, cache_stops{0}, denials{0}, log_outages{0}, refused_commits{0};
+    std::uint64_t events{0}, crashes{0}, cache_stops{0}, denials{0}, log_outages{0},
+        refused_commits{0};
     std::uint64_t dead_letters{0};
     SimTransport::Counts wire;
   };

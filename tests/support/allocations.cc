@@ -13,7 +13,9 @@ std::atomic<std::size_t> count{0};
 
 namespace purgeline::test {
 
-std::size_t allocations() { return count; }
+std::size_t allocations() {
+  return count;
+}
 
 }  // namespace purgeline::test
 
@@ -23,5 +25,9 @@ void* operator new(std::size_t size) {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}

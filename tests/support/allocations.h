@@ -1,4 +1,5 @@
-// How often the program has allocated so far: for tests of paths that must not. Link allocations.cc.
+// How often the program has allocated so far: for tests of paths that must not. Link
+// allocations.cc.
 #pragma once
 
 #include <cstddef>

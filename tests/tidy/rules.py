@@ -18,7 +18,7 @@ INCLUDES = {
     'io': (('include', 'base', 'io'), ('system', 'liburing')),
     'sources': (('include', 'base', 'sources'), ('system', 'rdkafka')),
     'store': (('include', 'base', 'store'), ('system', 'sqlite3')),
-    'decode': (('include', 'base', 'decode'), ('simdjson', 'xxhash')),
+    'decode': (('include', 'base', 'decode'), ('simdjson', 'xxhash', 'system')),  # inet_pton
     'route': (('include', 'base', 'route'), ('re2',)),
     'coalesce': (('include', 'base', 'coalesce'), ('boost.unordered', 'boost.intrusive', 'xxhash')),
     'dispatch': (('include', 'base', 'dispatch'), ('boost.intrusive',)),
@@ -61,8 +61,9 @@ USES = {
         r'|lock_guard|unique_lock|shared_lock|counting_semaphore|latch|barrier)\b',
         'one thread owns it, or a mailbox passes it on',
         {'src/io/mailbox*': 'the queue between two threads',
-         'src/io/resolver*': 'name service calls block and have a thread of their own',
+         'src/io/thread_resolver*': 'name service calls block and have a thread of their own',
          'src/control/*': 'heartbeat and metrics snapshot are read by another thread',
+         'src/app/shard*': 'the stop flag and the descriptor that ends the sleep',
          'src/store/*': 'the writer thread hands its answers back',
          'src/sources/kafka_helper*': 'blocking calls of librdkafka have a thread of their own',
          'tests/*': 'servers and threads of tests', 'bench/*': 'servers of benchmarks'}),
@@ -71,7 +72,9 @@ USES = {
         r'(?<!>\()\bnew\s+[\w:(]|(?<!operator )(?<!= )\bdelete\b(?:\[\])?\s*[\w(*]'
         r'|\bmalloc\(|\bfree\(',
         'use values, unique_ptr or a pool',
-        {'tests/unit/*alloc*': 'counts allocations by replacing operator new',
+        {'tests/support/alloc*': 'counts allocations by replacing operator new',
+         'tests/unit/*alloc*': 'counts allocations by replacing operator new',
+         'tests/kafka/contract_kafka_test.cc': 'googletest owns its environments',
          'src/sources/kafka_client.cc': 'librdkafka frees commit metadata with free()'}),
     'sleep': (
         r'\bsleep_for\b|\bsleep_until\b|\busleep\(|\bnanosleep\(|(?<![\w.])sleep\(',
@@ -104,5 +107,6 @@ LONG_LINES = {
     '*.md': 'prose is wrapped by its reader',
     '*.json': 'data', '*.vtc': 'requests are written as they go out', '*.svg': 'data',
     '*.cmake': 'target lists', '*CMakeLists.txt': 'target lists', '*.txt': 'expected messages',
+    'tests/fuzz/corpus/*': 'inputs', 'LICENSE': 'not ours',
     '*.yaml': 'configuration under test', '*.yml': 'configuration',
 }

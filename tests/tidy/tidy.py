@@ -230,11 +230,15 @@ def check_built(tree):
         if not name.endswith('.cc') or not name.startswith(('src/', 'tests/', 'bench/')):
             continue
         path = Path(name)
+        # Support files are shared, so that the list which names one stands elsewhere in tests/.
         lists = [text for other, text in tree.texts.items()
-                 if Path(other).parent in (path.parent, *list(path.parents)[:-1])
+                 if (Path(other).parent in (path.parent, *list(path.parents)[:-1])
+                     or name.startswith('tests/support/') and other.startswith('tests/'))
                  and (other.endswith('.cmake') or other.endswith('CMakeLists.txt'))]
         if not any(re.search(rf'(?<![\w-]){re.escape(path.name)}\b', text)
-                   or (path.stem in text and 'foreach' in text) for text in lists):
+                   or 'foreach' in text and any(
+                       part in text for part in (path.stem, path.stem.split('_', 1)[-1][:-5]))
+                   for text in lists):
             tree.report(name, 1, 'build', 'no CMake file builds it')
 
 

@@ -27,12 +27,17 @@ struct Bench : JourneySink {
   void on_target_done(const EventTicket& ticket, TargetId target) override {
     done[ticket.sequence].insert(target.value());
   }
-  void on_finished(const FinishedEvent& event) override { finished.push_back(event.ticket.sequence); }
+  void on_finished(const FinishedEvent& event) override {
+    finished.push_back(event.ticket.sequence);
+  }
 
   std::uint64_t event(std::uint64_t key, std::optional<MonoTime> version = {}) {
     const std::uint64_t sequence = next++;
-    journeys.accept({Key{1, key}, {"h", "/" + std::to_string(key), ""}, version.value_or(clock.now()),
-                     {PartitionId{0}, sequence}, {}});
+    journeys.accept({Key{1, key},
+                     {"h", "/" + std::to_string(key), ""},
+                     version.value_or(clock.now()),
+                     {PartitionId{0}, sequence},
+                     {}});
     return sequence;
   }
   DeliveryId take(TargetId target) {

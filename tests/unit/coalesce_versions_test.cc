@@ -22,7 +22,7 @@ struct Row {
   const char* what;
   std::optional<Duration> event_age;  // dt before now
   std::optional<Duration> log_age;
-  std::optional<Duration> expected;   // how long before now the version lies
+  std::optional<Duration> expected;  // how long before now the version lies
   bool synchronised{true};
   bool margin{true};
 };
@@ -93,7 +93,8 @@ TEST(Versions, FloorIsTheLastMomentTheEndWasSeenAtOrBefore) {
   versions.observe_end(clock.now(), Offset{10}, kSpacing);  // seen again, unchanged
   const MonoTime last_seen = clock.now();
   clock.advance(seconds(10));
-  const Version version = versions.of({Offset{10}, clock.wall() - seconds(500), {}}, clocks_of(clock));
+  const Version version =
+      versions.of({Offset{10}, clock.wall() - seconds(500), {}}, clocks_of(clock));
   EXPECT_EQ(version.at, last_seen + kMargin);
 }
 
@@ -105,9 +106,11 @@ TEST(Versions, ALostFloorIsNotGuessed) {
     clock.advance(seconds(1));
     versions.observe_end(clock.now(), Offset{i * 10}, kSpacing);
   }
-  // Offset 5 came between the first two samples, which are gone: its own old time must not be believed
-  // (nothing says that its producer's clock was right), only what is known to reach beyond it.
-  const Version version = versions.of({Offset{5}, clock.wall() - seconds(99999), {}}, clocks_of(clock));
+  // Offset 5 came between the first two samples, which are gone: its own old time must not be
+  // believed (nothing says that its producer's clock was right), only what is known to reach beyond
+  // it.
+  const Version version =
+      versions.of({Offset{5}, clock.wall() - seconds(99999), {}}, clocks_of(clock));
   EXPECT_GT(version.at, clock.now() - seconds(40));
   EXPECT_LT(version.at, clock.now());
 }
@@ -121,9 +124,9 @@ TEST(Versions, ARecreatedPartitionStartsAfresh) {
   EXPECT_EQ(versions.of({Offset{2}, {}, {}}, clocks_of(clock)).at, clock.now());
 }
 
-// Against the rule as the design states it, on random histories: the bound is never earlier than the true
-// moment of the change when the producer's clock errs by less than the margin, nor when it errs by any
-// amount and samples are close.
+// Against the rule as the design states it, on random histories: the bound is never earlier than
+// the true moment of the change when the producer's clock errs by less than the margin, nor when it
+// errs by any amount and samples are close.
 TEST(Versions, NeverBeforeTheChange) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     test::FakeRandom random(seed);
@@ -136,7 +139,8 @@ TEST(Versions, NeverBeforeTheChange) {
     for (int step = 0; step < 200; ++step) {
       clock.advance(milliseconds(static_cast<std::int64_t>(random.below(900))));
       for (std::uint64_t n = random.below(4); n > 0; --n) {
-        const Duration wrong = milliseconds(static_cast<std::int64_t>(random.below(200000)) - 100000);
+        const Duration wrong =
+            milliseconds(static_cast<std::int64_t>(random.below(200000)) - 100000);
         made.emplace_back(clock.now(), clock.wall() + wrong);
         ++end;
       }

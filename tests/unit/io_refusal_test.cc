@@ -1,4 +1,5 @@
-// What happens where io_uring is refused: each case in a child, because a filter cannot be taken off.
+// What happens where io_uring is refused: each case in a child, because a filter cannot be taken
+// off.
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

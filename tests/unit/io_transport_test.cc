@@ -46,7 +46,8 @@ class Peer {
     address_.family = Address::Family::local;
     address_.path = path;
     const auto to = socket_address(address_);
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&to->storage), to->size), 0);
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&to->storage), to->size),
+              0);
     EXPECT_EQ(::listen(listener_.get(), 16), 0);
   }
   [[nodiscard]] const Address& address() const { return address_; }
@@ -248,7 +249,9 @@ TEST_P(TransportTest, CloseFromWithinAHandler) {
   Peer peer;
   Recorder recorder;
   const LinkId link = connect(peer.address(), recorder);
-  recorder.then = [this, link] { transport_->close(link); };
+  recorder.then = [this, link] {
+    transport_->close(link);
+  };
   const Fd fd = peer.accept();
   write_all(fd.get(), "one");
   until([&recorder] { return recorder.closed > 0; });
@@ -289,7 +292,8 @@ TEST_P(TransportTest, TwoHundredLinks) {
   });
   for (std::size_t i = 0; i < links.size(); ++i) transport_->close(links[i]);
   until([&recorders] {
-    return std::all_of(recorders.begin(), recorders.end(), [](const auto& r) { return r.closed == 1; });
+    return std::all_of(recorders.begin(), recorders.end(),
+                       [](const auto& r) { return r.closed == 1; });
   });
 }
 
@@ -320,7 +324,9 @@ TEST_P(TransportTest, TheTimeOfAnAnswerIsNotTheTimeBeforeTheSleep) {
     write_all(fd.get(), "x");
   });
   MonoTime seen{};
-  recorder.then = [this, &seen] { seen = clock_.now(); };
+  recorder.then = [this, &seen] {
+    seen = clock_.now();
+  };
   until([&recorder] { return !recorder.received.empty(); });
   writer.join();
   EXPECT_GE(seen, wrote);
@@ -333,7 +339,8 @@ TEST_P(TransportTest, ATickCollectsWhatIsThere) {
   const LinkId link = connect(peer.address(), recorder);
   const Fd fd = peer.accept();
   for (int i = 0; i < 10; ++i) write_all(fd.get(), "0123456789");
-  while (recorder.received.size() < 100) transport_->turn(clock_.now() + seconds(5), microseconds(1000));
+  while (recorder.received.size() < 100)
+    transport_->turn(clock_.now() + seconds(5), microseconds(1000));
   EXPECT_LE(recorder.batches, 10);
   close(link, recorder);
 }

@@ -19,6 +19,7 @@ class Origin:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
+            wbufsize = 1 << 16  # one packet per answer: two would wait for the delayed ACK
 
             def do_GET(self):
                 with origin._lock:
@@ -78,7 +79,7 @@ class PurgeSink:
         self._thread.start()
 
     def urls(self, of):
-        """How often each (host, target) of the host was purged; a daemon also probes its targets."""
+        """How often each (host, target) of a host was purged; a daemon also probes its targets."""
         return Counter((host, target) for _, _, host, target in list(self.seen) if host == of)
 
     def cleanup(self):
