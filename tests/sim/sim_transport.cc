@@ -113,7 +113,9 @@ void SimTransport::answer(LinkId id, const std::string& url) {
   const MonoTime when = std::max(at(id).answer_free, clock_.now()) + cache.faults.latency +
                         microseconds(random_.below(500));
   at(id).answer_free = when;
-  if (cache.denies) {
+  if (!cache.refuses.empty() && url.ends_with(cache.refuses)) {
+    reply(id, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", when);
+  } else if (cache.denies) {
     ++counts_.denials;
     reply(id, "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n", when);
   } else if (chance(cache.faults.error_5xx)) {

@@ -34,6 +34,7 @@ struct PurgeSeen {
 struct SimCache {
   bool up{true};
   bool denies{false};
+  std::string refuses;  // URLs that end so are answered 400
   CacheFaults faults;
   std::vector<PurgeSeen> seen;
 };

@@ -59,6 +59,17 @@ class World {
   // Producers and faults for `busy`, then quiet until everything is finished. False: it never was.
   bool run(Duration busy);
 
+  // One turn of the program, which is started when it does not run; and its end without a word.
+  void step();
+  void crash();
+  [[nodiscard]] Pipeline& pipeline() { return program_->pipeline; }
+  [[nodiscard]] SimLog& log() { return log_; }
+  [[nodiscard]] SimTransport& transport() { return transport_; }
+  [[nodiscard]] SimClock& clock() { return clock_; }
+  void produce();
+  static constexpr const char* kFirstTopic = "eqiad.resource-purge";
+  static constexpr std::uint16_t kBackend = 1000;
+
   // Empty, or what was broken.
   [[nodiscard]] std::string check();
   // The same for the same seed.
@@ -89,9 +100,6 @@ class World {
 
   void draw_faults();
   void plan(Duration busy);
-  void produce();
-  void step();
-  void crash();
   void calm();
   [[nodiscard]] bool finished() const;
   [[nodiscard]] bool in_dead_letters(const std::string& url) const;
