@@ -60,6 +60,20 @@ std::string read_file(const std::filesystem::path& path) {
 
 }  // namespace
 
+namespace {
+
+// One line for the summary of a whole run: server, version, test. The folder of jars names the
+// version.
+void note_usage() {
+  const char* file = std::getenv("PURGELINE_SERVER_USAGE");
+  if (file == nullptr) return;
+  const std::string folder = jars().filename().string();
+  std::ofstream(file, std::ios::app)
+      << "kafka\t" << folder.substr(folder.rfind('-') + 1) << "\tsource_contract_kafka_test\n";
+}
+
+}  // namespace
+
 RealBroker::RealBroker() : classes_(jars().string() + "/*") {
   std::string pattern =
       (std::filesystem::temp_directory_path() / "purgeline-kafka-XXXXXX").string();
@@ -70,6 +84,7 @@ RealBroker::RealBroker() : classes_(jars().string() + "/*") {
     configure();
     try {
       start();
+      note_usage();
       return;
     } catch (const std::runtime_error& error) {
       log = error.what();

@@ -19,6 +19,13 @@ std::size_t allocations() {
 
 }  // namespace purgeline::test
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A sanitizer has an allocator of its own, and tells of each use.
+extern "C" void __sanitizer_malloc_hook(const volatile void*, std::size_t) {
+  ++count;
+}
+extern "C" void __sanitizer_free_hook(const volatile void*) {}
+#else
 void* operator new(std::size_t size) {
   ++count;
   void* memory = std::malloc(size);
@@ -31,3 +38,4 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
+#endif

@@ -60,7 +60,7 @@ def check(entry, folder):
 
 
 def main():
-    build = Path(sys.argv[1])
+    build = Path(sys.argv[1]).resolve()
     commands = json.loads((build / 'compile_commands.json').read_text())
     entries = {entry['file']: entry for entry in commands if entry['file'].endswith('.cc')}
     folder = build / 'clang-syntax'

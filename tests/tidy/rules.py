@@ -73,7 +73,6 @@ USES = {
         r'|\bmalloc\(|\bfree\(',
         'use values, unique_ptr or a pool',
         {'tests/support/alloc*': 'counts allocations by replacing operator new',
-         'tests/unit/*alloc*': 'counts allocations by replacing operator new',
          'tests/kafka/contract_kafka_test.cc': 'googletest owns its environments',
          'src/sources/kafka_client.cc': 'librdkafka frees commit metadata with free()'}),
     'sleep': (

@@ -1,6 +1,6 @@
 // Nothing is allocated per delivery once a target has run for a while.
-#include "dispatch_alloc_count.h"
 #include "dispatch_support.h"
+#include "support/allocations.h"
 
 namespace purgeline::test {
 namespace {
@@ -46,10 +46,10 @@ TEST(Allocation, NonePerDelivery) {
     }
   };
   for (int i = 0; i < 10; ++i) turn();
-  const std::size_t before = allocation_count();
+  const std::size_t before = allocations();
   const std::uint64_t done = queue.done;
   for (int i = 0; i < 1000; ++i) turn();
-  EXPECT_EQ(allocation_count(), before);
+  EXPECT_EQ(allocations(), before);
   EXPECT_EQ(queue.done, done + 128000);
 }
 
