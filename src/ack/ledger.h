@@ -40,6 +40,8 @@ class Ledger {
   // settled it; an empty mask: it is finished already. Offsets arrive in increasing order. Returns
   // its number.
   std::uint64_t note(Offset offset, std::uint32_t mask, WallTime time);
+  // The lowest offset that may be noted next.
+  [[nodiscard]] Offset next() const { return next_; }
   // One target is done. Each exactly once.
   void settle(std::uint64_t sequence, TargetId target);
 

@@ -118,7 +118,7 @@ void Pipeline::turn() {
 
 // Each partition in turn goes first, so that a full table does not starve the last one.
 void Pipeline::read() {
-  more_to_read_ = false;
+  more_to_read_ = held_back_ = false;
   bool room_for_all = true;
   const std::size_t count = partitions_.size();
   for (std::size_t i = 0; i < count && !draining_; ++i) {
@@ -128,6 +128,7 @@ void Pipeline::read() {
     const std::size_t credit = std::min<std::uint64_t>(room, kReadBatch);
     if (credit == 0) {
       room_for_all = false;
+      held_back_ = held_back_ || journeys_.room() == 0;
       continue;
     }
     const std::size_t got = source_.read(*partition.cursor, credit, *this);
@@ -171,6 +172,14 @@ TopicMetrics& Pipeline::topic(const Partitions::Partition& partition) {
 void Pipeline::on_record(const Record& record) {
   Partitions::Partition& partition = partitions_.at(record.partition);
   CHECK(partition.state == Partitions::State::reading);
+  if (record.offset < partition.ledger->next()) {
+    // Handed over a second time, for example after a reassignment: it has its place in the ledger.
+    log_.write(LogLevel::warning, "offset went back",
+               {{"topic", partition.name.topic},
+                {"partition", std::to_string(partition.name.partition)},
+                {"offset", std::to_string(record.offset.value())}});
+    return;
+  }
   ++partition.metrics.records;
   const DecodeResult decoded = decoder_.decode(record);
   if (decoded.kind == DecodeKind::canary) {
@@ -343,7 +352,8 @@ void Pipeline::adapt_tick() {
 }
 
 MonoTime Pipeline::next_due() {
-  if (more_to_read_) return clock_.now();
+  // Outcomes may have made room since read(), and what the source holds already wakes nobody.
+  if (more_to_read_ || (held_back_ && journeys_.room() > 0)) return clock_.now();
   MonoTime due = std::min(dispatcher_.next_due(), partitions_.next_due());
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
   due = std::min(due, probes_.next_due().value_or(MonoTime::max()));

@@ -141,6 +141,7 @@ class Pipeline : public RecordSink,
   std::vector<TopicMetrics> topics_;  // as partitions_.topics()
   std::size_t next_partition_{0};     // where reading begins in this turn
   bool more_to_read_{false};
+  bool held_back_{false};  // a partition was not read because the journeys were full
   bool stalled_{false};
   bool draining_{false};
   std::uint64_t outcomes_{0};
