@@ -5,6 +5,7 @@ topic and pages of its own. Where tens of thousands of purges are counted, recor
 for the caches.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -68,6 +69,15 @@ class RealCaches(ServerTestCase):
 
 
 class TestFreshPages(RealCaches):
+    def test_the_transport_that_was_asked_for_runs(self):
+        wanted = os.environ.get('PURGELINE__IO', 'uring')  # by itself: what the kernel offers
+        daemon = self.daemon().start()
+        self.assertEqual(daemon.metric('purgeline_io_backend_info', backend=wanted), 1)
+        # What the process itself tells; the simulator sees every other metric change.
+        self.assertEqual(daemon.metric('purgeline_config_last_reload_successful'), 1)
+        self.assertGreater(
+            daemon.metric('purgeline_config_last_reload_success_timestamp_seconds'), 0)
+
     def test_a_cached_page_is_fetched_anew_after_its_event(self):
         pages = self.pages(20)
         self.fill(pages)
