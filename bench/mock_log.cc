@@ -36,13 +36,14 @@ std::string event(long number) {
   CHECK(producer != nullptr);
   rd_kafka_mock_cluster_t* cluster = rd_kafka_handle_mock_cluster(producer);
   CHECK(rd_kafka_mock_topic_create(cluster, "purge", partitions, 1) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_topic_t* topic = rd_kafka_topic_new(producer, "purge", nullptr);
+  CHECK(topic != nullptr);
   for (long i = 0; i < events; ++i) {
     const std::string value = event(i);
-    while (rd_kafka_producev(producer, RD_KAFKA_V_TOPIC("purge"),
-                             RD_KAFKA_V_PARTITION(static_cast<int>(i % partitions)),
-                             RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                             RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    const auto partition = static_cast<std::int32_t>(i % partitions);
+    while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, const_cast<char*>(value.data()),
+                            value.size(), nullptr, 0, nullptr) != 0) {
+      CHECK(rd_kafka_last_error() == RD_KAFKA_RESP_ERR__QUEUE_FULL);
       rd_kafka_poll(producer, 10);
     }
   }
