@@ -26,12 +26,12 @@ struct Delivery {
   std::string_view host;
   std::string_view path;      // the request target
   std::uint16_t attempts{0};  // failed attempts so far (5xx, timeouts, malformed answers)
-  std::uint8_t lonely{
-      0};             // how often it was alone on a connection that the cache closed unanswered
-  bool alone{false};  // suspected of making the cache close: send it at depth 1
-  std::uint8_t denials{0};  // 403, 405 or 501 so far
-  std::uint32_t good_then{
-      0};  // dispatch's own mark: good answers of the target at the first denial
+  std::uint8_t lonely{0};     // how often it was alone when the cache closed unanswered
+  bool alone{false};          // suspected of making the cache close: send it at depth 1
+  std::uint8_t denials{0};    // 403, 405 or 501 so far
+  // Dispatch's own mark: good answers of the target at the first denial.
+  std::uint32_t good_then{0};
+  bool probe{false};  // nobody's URL: its answer says nothing about other URLs
 };
 
 enum class AttemptResult : std::uint8_t {

@@ -37,6 +37,7 @@ class TargetProbes : public DeliveryQueue {
     Delivery delivery;
     delivery.id = {kFirstSlot + target.value(), ++probe.generation};
     delivery.target = target;
+    delivery.probe = true;
     delivery.host = "purgeline.invalid";
     delivery.path = "/purgeline-probe";
     return delivery;

@@ -112,6 +112,39 @@ simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
   return used_up ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
 }
 
+// How many of `c` are in the text; stops behind the limit. By find, which is quick over what is not
+// `c`.
+std::size_t count_up_to(std::string_view text, char c, std::size_t limit) {
+  std::size_t count = 0;
+  for (auto at = text.find(c); at != std::string_view::npos && count <= limit;
+       at = text.find(c, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+// Skipping a value costs the parser no stack, but whoever reads the same record with another parser
+// pays for depth. Few records have more brackets than the limit, so few are read byte by byte.
+bool is_too_deep(std::string_view json) {
+  constexpr std::size_t kLimit = PurgeDecoder::kMaxDepth;
+  if (count_up_to(json, '{', kLimit) + count_up_to(json, '[', kLimit) <= kLimit) return false;
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '{' || c == '[')) {
+      if (++depth > kLimit) return true;
+    } else if (!in_string && (c == '}' || c == ']')) {
+      depth -= depth > 0 ? 1 : 0;
+    }
+  }
+  return false;
+}
+
 DecodeResult rejected(RejectReason reason) {
   DecodeResult result;
   result.reason = reason;
@@ -142,13 +175,14 @@ DecodeResult PurgeDecoder::decode(std::string_view json) {
   auto error = parser_->parser.iterate(padded.data(), json.size(), padded.size()).get(document);
   if (!error) error = read_event(document, fields);
   if (error == simdjson::UTF8_ERROR) return rejected(RejectReason::not_utf8);
-  if (error) return rejected(RejectReason::not_json);
+  if (error || is_too_deep(json)) return rejected(RejectReason::not_json);
+  // Before the canary: one meta that says "canary" must not hide another that names a page.
+  if (fields.duplicate) return rejected(RejectReason::duplicate_key);
   if (fields.domain == "canary") {
     DecodeResult result;
     result.kind = DecodeKind::canary;
     return result;
   }
-  if (fields.duplicate) return rejected(RejectReason::duplicate_key);
   if (!fields.uri) return rejected(RejectReason::no_uri);
 
   Url url;

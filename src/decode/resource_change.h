@@ -31,6 +31,7 @@ struct DecodeResult {
 class PurgeDecoder {
  public:
   static constexpr std::size_t kMaxRecord = 4 << 20;
+  static constexpr std::size_t kMaxDepth = 32;  // objects and arrays open at once
 
   PurgeDecoder();
   ~PurgeDecoder();

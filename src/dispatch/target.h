@@ -86,7 +86,7 @@ class Target : public ResolveHandler {
   void give_back(Connection& connection, std::size_t from, bool suspect);
   void release_held();
   void report(const Delivery& delivery, const Outcome& outcome);
-  void good(std::uint16_t status);
+  void good(std::uint16_t status, bool evidence);
   void failed(std::string_view why, std::uint16_t status, MonoTime now);
   void enter(TargetState next, std::string_view why, std::uint16_t status);
   void count_error(LinkError error) { ++metrics_.link_errors[static_cast<std::size_t>(error)]; }

@@ -76,7 +76,7 @@ void Target::judge(const Connection::InFlight& done, MonoTime now) {
   delivery.lonely = 0;
   switch (verdict(answer.status)) {
     case Verdict::good: {
-      good(answer.status);
+      good(answer.status, !delivery.probe);
       Outcome outcome = outcome_of(delivery, good_result(answer));
       outcome.status = answer.status;
       report(delivery, outcome);
@@ -206,9 +206,11 @@ void Target::release_held() {
 }
 
 // One good answer ends every suspicion against the target.
-void Target::good(std::uint16_t status) {
+// A probe shows that the target answers. It is no evidence against URLs of other hosts: what
+// answers it may be a router in front of a cache that is down.
+void Target::good(std::uint16_t status, bool evidence) {
   CHECK(status >= 200);
-  ++good_;
+  if (evidence) ++good_;
   failures_ = denials_ = probes_ = 0;
   next_probe_ = connect_not_before_ = MonoTime::min();
   enter(TargetState::up, "answers well", status);

@@ -32,10 +32,22 @@ std::string lower(std::string_view text) {
 }
 
 bool is_plain_host(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
-           c == ':' || c == '[' || c == ']';
-  });
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    return text.find_first_not_of("0123456789abcdef:.", 1) == text.size() - 1;
+  }
+  return !text.empty() && text.front() != '.' && text.find("..") == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+                  c == '_';
+         });
+}
+
+// A pattern with a port would match nothing, since ports do not take part: say so.
+bool has_port(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  return colon != std::string_view::npos && colon + 1 < text.size() &&
+         text.find_first_not_of("0123456789", colon + 1) == std::string_view::npos &&
+         is_plain_host(text.substr(0, colon));
 }
 
 std::string what_is_wrong(const std::string& expression, const std::string& re2_says) {
@@ -79,10 +91,11 @@ Result<std::unique_ptr<HostMatcher::List>> HostMatcher::compile(
   RE2::Options options;
   options.set_max_mem(8 << 20);
   options.set_log_errors(false);
+  options.set_case_sensitive(false);  // hosts arrive in lower case; the pattern need not be
   for (std::size_t i = 0; i < patterns.size(); ++i) {
     const std::string& pattern = patterns[i];
     const std::string where = std::string(name) + "[" + std::to_string(i) + "]: ";
-    if (pattern.size() >= 2 && pattern.front() == '/' && pattern.back() == '/') {
+    if (pattern.size() > 2 && pattern.front() == '/' && pattern.back() == '/') {
       if (!list->expressions) {
         list->expressions = std::make_unique<RE2::Set>(options, RE2::ANCHOR_BOTH);
       }
@@ -98,6 +111,9 @@ Result<std::unique_ptr<HostMatcher::List>> HostMatcher::compile(
       list->suffixes.insert(text.substr(1));
     } else if (is_plain_host(text)) {
       list->exact.insert(text);
+    } else if (has_port(text)) {
+      return failure(Errc::invalid, where + "\"" + pattern +
+                                        "\" has a port, and ports do not take part: leave it out");
     } else {
       return failure(Errc::invalid, where + "\"" + pattern +
                                         "\" is neither a host, nor *.suffix, nor /RE2 expression/");

@@ -170,8 +170,11 @@ void RealBroker::start() {
   }
 }
 
+// Returns when it stands still: until then a thread of it may still answer.
 void RealBroker::freeze() {
   ::kill(-process_, SIGSTOP);
+  int status = 0;
+  ::waitpid(process_, &status, WUNTRACED);
 }
 
 void RealBroker::thaw() {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/allocations.h"
+
 namespace purgeline {
 namespace {
 
@@ -35,6 +37,8 @@ TEST(Hosts, Table) {
            {{"/e/"}, {}, "een", false},
            {{"[::1]"}, {}, "[::1]", true},
            {{"[::1]"}, {}, "[::1]:81", true},
+           {{"[2001:DB8::1]"}, {}, "[2001:db8::1]", true},
+           {{"/EN[.]Example[.]org/"}, {}, "en.example.org", true},
        }) {
     SCOPED_TRACE(row.host);
     const auto matcher = HostMatcher::make(row.allow, row.deny);
@@ -51,6 +55,12 @@ TEST(Hosts, BadPatternsSayWhichAndWhy) {
            {"", "neither a host"},
            {"*.", "neither a host"},
            {"http://a.example", "neither a host"},
+           {".a.example", "neither a host"},
+           {"a..example", "neither a host"},
+           {"[::1", "neither a host"},
+           {"//", "neither a host"},
+           {"a.example:80", "ports do not take part"},
+           {"[::1]:80", "ports do not take part"},
        }) {
     SCOPED_TRACE(pattern);
     const auto matcher = HostMatcher::make(Patterns{"ok.example", pattern}, Patterns{});
@@ -58,6 +68,22 @@ TEST(Hosts, BadPatternsSayWhichAndWhy) {
     EXPECT_NE(matcher.error().detail.find("purge.hosts.allow[1]"), std::string::npos);
     EXPECT_NE(matcher.error().detail.find(words), std::string::npos) << matcher.error().detail;
   }
+}
+
+TEST(Hosts, NamesAndSuffixesAreMatchedWithoutAllocating) {
+  const auto matcher =
+      HostMatcher::make(Patterns{"a.example", "*.example.org"}, Patterns{"*.deny"});
+  ASSERT_TRUE(matcher.has_value());
+  const std::string_view deep =
+      "a-rather-long-name.so-that-no-copy-fits.inside-a-string.example.org";
+  const std::size_t before = test::allocations();
+  bool all = true;
+  for (int i = 0; i < 1000; ++i) {
+    all = all && matcher->allows("a.example:8080") && matcher->allows(deep) &&
+          !matcher->allows("x.deny") && !matcher->allows("example.org");
+  }
+  EXPECT_EQ(test::allocations() - before, 0u);
+  EXPECT_TRUE(all);
 }
 
 TEST(Router, MaxAgeGoesByTheLaterTime) {
