@@ -102,32 +102,19 @@ void Journeys::start_deadline(std::uint32_t index) {
   CHECK(!event.timed);
   event.deadline = clock_.now() + options_.layer_deadline;
   event.timed = true;
-  event.earlier = latest_;
-  event.later = kNone;
-  if (latest_ == kNone)
-    earliest_ = index;
-  else
-    events_[latest_].later = index;
-  latest_ = index;
+  deadlines_.push_back(index);
 }
 
 void Journeys::stop_deadline(std::uint32_t index) {
   Event& event = events_[index];
   if (!event.timed) return;
-  if (event.earlier == kNone)
-    earliest_ = event.later;
-  else
-    events_[event.earlier].later = event.later;
-  if (event.later == kNone)
-    latest_ = event.earlier;
-  else
-    events_[event.later].earlier = event.earlier;
+  deadlines_.remove(index);
   event.timed = false;
 }
 
 void Journeys::turn() {
-  while (earliest_ != kNone && events_[earliest_].deadline <= clock_.now()) {
-    const std::uint32_t index = earliest_;
+  for (std::uint32_t index = kNone; (index = deadlines_.first()) != kNone;) {
+    if (events_[index].deadline > clock_.now()) return;
     stop_deadline(index);
     send_ahead(index);
   }
@@ -145,8 +132,8 @@ void Journeys::send_ahead(std::uint32_t index) {
 }
 
 std::optional<MonoTime> Journeys::next_due() const {
-  if (earliest_ == kNone) return std::nullopt;
-  return events_[earliest_].deadline;
+  if (deadlines_.first() == kNone) return std::nullopt;
+  return events_[deadlines_.first()].deadline;
 }
 
 }  // namespace purgeline

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "coalesce/index_list.h"
 #include "coalesce/pool.h"
 #include "purgeline/clock.h"
 #include "purgeline/event.h"
@@ -89,8 +90,7 @@ class Journeys : public SettleSink {
     MonoTime deadline{};  // when the next layer is sent ahead
     WallTime event_time{};
     std::uint32_t key{kNone};
-    std::uint32_t earlier{kNone};  // the list of deadlines, earliest first
-    std::uint32_t later{kNone};
+    ListPlace place;  // in the list of deadlines
     std::uint8_t layer{0};
     std::uint8_t pending{0};  // targets of the current layer that have not settled it
     std::uint8_t ahead{0};    // layers after the current one that were sent ahead
@@ -111,8 +111,7 @@ class Journeys : public SettleSink {
   JourneySink& sink_;
   std::uint32_t widest_{1};
   Pool<Event> events_;
-  std::uint32_t earliest_{kNone};
-  std::uint32_t latest_{kNone};
+  IndexList<Event, &Event::place> deadlines_{events_};  // earliest first
   std::uint64_t sent_ahead_{0};
 };
 

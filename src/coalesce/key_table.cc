@@ -11,7 +11,7 @@ KeyTable::KeyTable(std::uint32_t capacity, std::uint64_t bytes)
     : slab_(bytes), records_(capacity) {}
 
 std::uint64_t KeyTable::room() const {
-  return std::min<std::uint64_t>(std::uint64_t{records_.room()} + idle_, slab_.room());
+  return std::min<std::uint64_t>(std::uint64_t{records_.room()} + idle_.size(), slab_.room());
 }
 
 KeyTable::Held KeyTable::hold(const Key& key, const KeyText& text) {
@@ -20,7 +20,7 @@ KeyTable::Held KeyTable::hold(const Key& key, const KeyText& text) {
     const std::uint32_t index = found->second;
     Record& record = records_[index];
     if (record.users++ == 0) {
-      leave_idle(index);
+      idle_.remove(index);
       keep_text(record, text);
     }
     return {index, false};
@@ -29,9 +29,9 @@ KeyTable::Held KeyTable::hold(const Key& key, const KeyText& text) {
   if (records_.room() > 0) {
     index = records_.take();
   } else {
-    CHECK(oldest_idle_ != kNone);
-    index = oldest_idle_;
-    leave_idle(index);
+    index = idle_.first();
+    CHECK(index != kNone);
+    idle_.remove(index);
     numbers_.erase(records_[index].key);
   }
   Record& record = records_[index];
@@ -54,7 +54,7 @@ void KeyTable::release(std::uint32_t index) {
   if (--record.users > 0) return;
   slab_.give(record.block);
   record.block = Slab::Block{};
-  join_idle(index);
+  idle_.push_back(index);
 }
 
 KeyText KeyTable::text(std::uint32_t index) {
@@ -80,31 +80,6 @@ void KeyTable::keep_text(Record& record, const KeyText& text) {
   record.host_size = static_cast<std::uint16_t>(text.host.size());
   record.path_size = static_cast<std::uint16_t>(text.path.size());
   record.id_size = static_cast<std::uint16_t>(id.size());
-}
-
-void KeyTable::join_idle(std::uint32_t index) {
-  Record& record = records_[index];
-  record.older = newest_idle_;
-  record.newer = kNone;
-  if (newest_idle_ != kNone) records_[newest_idle_].newer = index;
-  newest_idle_ = index;
-  if (oldest_idle_ == kNone) oldest_idle_ = index;
-  ++idle_;
-}
-
-void KeyTable::leave_idle(std::uint32_t index) {
-  Record& record = records_[index];
-  CHECK(idle_ > 0);
-  if (record.older == kNone)
-    oldest_idle_ = record.newer;
-  else
-    records_[record.older].newer = record.newer;
-  if (record.newer == kNone)
-    newest_idle_ = record.older;
-  else
-    records_[record.newer].older = record.older;
-  record.older = record.newer = kNone;
-  --idle_;
 }
 
 }  // namespace purgeline

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "coalesce/index_list.h"
 #include "coalesce/pool.h"
 #include "coalesce/slab.h"
 #include "purgeline/key.h"
@@ -56,19 +57,14 @@ class KeyTable {
     std::uint16_t host_size{0};
     std::uint16_t path_size{0};
     std::uint16_t id_size{0};
-    std::uint32_t newer{kNone};  // the list of idle records, oldest first
-    std::uint32_t older{kNone};
+    ListPlace place;  // among the idle ones
   };
   void keep_text(Record& record, const KeyText& text);
-  void join_idle(std::uint32_t index);
-  void leave_idle(std::uint32_t index);
 
   Slab slab_;
   Pool<Record> records_;
   boost::unordered_flat_map<Key, std::uint32_t, KeyHash> numbers_;
-  std::uint32_t oldest_idle_{kNone};
-  std::uint32_t newest_idle_{kNone};
-  std::uint32_t idle_{0};
+  IndexList<Record, &Record::place> idle_{records_};  // longest idle first
 };
 
 }  // namespace purgeline
