@@ -14,22 +14,6 @@ double seconds_of(Duration duration) {
   return static_cast<double>(duration.count()) * 1e-9;
 }
 
-StartSpec start_spec(const StartAt& start_at) {
-  StartSpec spec;
-  if (std::holds_alternative<StartEarliest>(start_at)) {
-    spec.kind = StartSpec::Kind::earliest;
-  } else if (std::holds_alternative<StartNow>(start_at)) {
-    spec.kind = StartSpec::Kind::now;
-  } else if (const auto* age = std::get_if<Duration>(&start_at)) {
-    spec.kind = StartSpec::Kind::age;
-    spec.age = *age;
-  } else {
-    spec.kind = StartSpec::Kind::date;
-    spec.date = std::get<WallTime>(start_at);
-  }
-  return spec;
-}
-
 }  // namespace
 
 Partitions::Partitions(PartitionOptions options, Source& source, OffsetStore& log_store,
@@ -57,9 +41,9 @@ void Partitions::poll() {
 
 std::uint32_t Partitions::topic_index(const std::string& topic) {
   const auto found = std::find(topics_.begin(), topics_.end(), topic);
+  const auto index = static_cast<std::uint32_t>(found - topics_.begin());
   if (found == topics_.end()) topics_.push_back(topic);
-  return static_cast<std::uint32_t>(std::find(topics_.begin(), topics_.end(), topic) -
-                                    topics_.begin());
+  return index;
 }
 
 void Partitions::on_partition(PartitionId id, const PartitionName& name) {
@@ -120,7 +104,7 @@ void Partitions::begin_start(Partition& partition) {
   facts.from_state = partition.local_position;
   facts.cluster = *cluster_;
   facts.now = clock_.wall();
-  facts.start_at = start_spec(options_.start_at);
+  facts.start_at = options_.start_at;
   facts.max_useful_age = options_.max_useful_age;
   facts.partition_is_new = source_.partition_is_new(partition.id);
   partition.start.emplace(std::move(facts));

@@ -72,15 +72,9 @@ std::optional<WallTime> StartPosition::wanted_time() const {
   const WallTime oldest_useful = before(facts_.now, facts_.max_useful_age);
   if (!position_) {
     if (facts_.partition_is_new) return std::nullopt;
-    switch (facts_.start_at.kind) {
-      case StartSpec::Kind::earliest:
-      case StartSpec::Kind::now:
-        return std::nullopt;
-      case StartSpec::Kind::age:
-        return before(facts_.now, facts_.start_at.age);
-      case StartSpec::Kind::date:
-        return facts_.start_at.date;
-    }
+    if (const auto* age = std::get_if<Duration>(&facts_.start_at)) return before(facts_.now, *age);
+    if (const auto* date = std::get_if<WallTime>(&facts_.start_at)) return *date;
+    return std::nullopt;
   }
   if (offset_usable()) {
     // Nothing after the last finished event can be too old when that event itself is not. And what
@@ -113,18 +107,13 @@ OpenAt StartPosition::without_position() const {
         "a partition that appeared while running, from its first offset " + text(open.offset);
     return open;
   }
-  switch (facts_.start_at.kind) {
-    case StartSpec::Kind::earliest:
-      open.offset = ends_->low;
-      break;
-    case StartSpec::Kind::now:
-      open.offset = ends_->high;
-      break;
-    case StartSpec::Kind::age:
-    case StartSpec::Kind::date:
-      CHECK(found_);
-      open.offset = std::max(*found_, ends_->low);
-      break;
+  if (std::holds_alternative<StartEarliest>(facts_.start_at)) {
+    open.offset = ends_->low;
+  } else if (std::holds_alternative<StartNow>(facts_.start_at)) {
+    open.offset = ends_->high;
+  } else {
+    CHECK(found_);
+    open.offset = std::max(*found_, ends_->low);
   }
   open.reason = "no position stored, start_at gives offset " + text(open.offset);
   return open;

@@ -12,26 +12,19 @@
 #include <string>
 #include <variant>
 
+#include "purgeline/config.h"
 #include "purgeline/source.h"
 #include "purgeline/stores.h"
 #include "purgeline/types.h"
 
 namespace purgeline {
 
-// Where to begin when there is no position.
-struct StartSpec {
-  enum class Kind : std::uint8_t { earliest, now, age, date };
-  Kind kind{Kind::age};
-  Duration age{std::chrono::hours(24)};  // with Kind::age: this far back
-  WallTime date{};                       // with Kind::date
-};
-
 struct StartFacts {
   std::optional<Position> from_log;    // the log's own commit store
   std::optional<Position> from_state;  // state.db
   std::string cluster;                 // the cluster that is being read; "" when it has no id
   WallTime now{};
-  StartSpec start_at;
+  StartAt start_at{Duration(std::chrono::hours(24))};
   Duration max_useful_age{std::chrono::hours(24)};
   bool partition_is_new{false};  // it appeared while running
 };

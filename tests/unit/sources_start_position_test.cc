@@ -26,7 +26,7 @@ struct Row {
   std::string name;
   std::optional<Position> from_log;
   std::optional<Position> from_state;
-  StartSpec start_at;
+  StartAt start_at;
   bool is_new;
   LogEnds ends;
   // What find() is asked for, as an age, and what it answers; none: it must not be asked.
@@ -42,10 +42,10 @@ struct Row {
 };
 
 constexpr LogEnds kEnds{Offset(100), Offset(900)};
-const StartSpec kEarliest{StartSpec::Kind::earliest, {}, {}};
-const StartSpec kLatest{StartSpec::Kind::now, {}, {}};
-const StartSpec kTwoHours{StartSpec::Kind::age, hours(2), {}};
-const StartSpec kDate{StartSpec::Kind::date, {}, kNow - hours(240)};
+const StartAt kEarliest{StartEarliest{}};
+const StartAt kLatest{StartNow{}};
+const StartAt kTwoHours{Duration(hours(2))};
+const StartAt kDate{kNow - hours(240)};
 
 const std::vector<Row> kRows{
     // No position: start_at.
@@ -53,7 +53,18 @@ const std::vector<Row> kRows{
     {"now", {}, {}, kLatest, false, kEnds, {}, 0, 900, false, 0, "start_at"},
     {"age", {}, {}, kTwoHours, false, kEnds, hours(2), 500, 500, false, 0, "start_at"},
     {"date", {}, {}, kDate, false, kEnds, hours(240), 100, 100, false, 0, "start_at"},
-    {"age_default", {}, {}, StartSpec{}, false, kEnds, kDay, 900, 900, false, 0, "start_at"},
+    {"age_default",
+     {},
+     {},
+     StartFacts{}.start_at,
+     false,
+     kEnds,
+     kDay,
+     900,
+     900,
+     false,
+     0,
+     "start_at"},
     {"new_partition",
      {},
      {},
@@ -69,7 +80,7 @@ const std::vector<Row> kRows{
     {"new_partition_trimmed",
      {},
      {},
-     StartSpec{},
+     StartFacts{}.start_at,
      true,
      {Offset(3), Offset(7)},
      {},
@@ -389,7 +400,7 @@ INSTANTIATE_TEST_SUITE_P(Rules, StartPositionTest, ::testing::ValuesIn(kRows),
 TEST(StartPosition, AgesLongerThanTimeDoNotWrap) {
   StartFacts facts;
   facts.now = WallTime(hours(1));
-  facts.start_at.age = Duration::max();
+  facts.start_at = Duration::max();
   StartPosition start(facts);
   start.on_ends({Offset(0), Offset(9)});
   EXPECT_EQ(std::get<FindTime>(start.next()).time, WallTime(Duration::zero()));
