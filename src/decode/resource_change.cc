@@ -45,34 +45,39 @@ simdjson::error_code take_text(ondemand::value value, std::string_view& out) {
   return simdjson::SUCCESS;
 }
 
+// Calls read(key, value) for each field of an object (`from`: a value or the document); the first
+// error ends it.
+template <class From, class Read>
+simdjson::error_code for_each_field(From& from, Read read) {
+  ondemand::object object;
+  if (const auto error = from.get_object().get(object)) return error;
+  for (auto entry : object) {
+    ondemand::field field;
+    if (const auto error = std::move(entry).get(field)) return error;
+    std::string_view key;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const auto error = read(key, field.value())) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
 simdjson::error_code read_meta(ondemand::value value, Fields& fields) {
   fields.duplicate = fields.duplicate || fields.meta;
   fields.meta = true;
   ondemand::json_type type{};
   if (const auto error = value.type().get(type)) return error;
   if (type != ondemand::json_type::object) return simdjson::SUCCESS;
-  ondemand::object object;
-  if (const auto error = value.get_object().get(object)) return error;
-  for (auto entry : object) {
-    ondemand::field field;
-    if (const auto error = std::move(entry).get(field)) return error;
-    std::string_view key;
-    if (const auto error = field.unescaped_key().get(key)) return error;
-    simdjson::error_code error = simdjson::SUCCESS;
+  return for_each_field(value, [&fields](std::string_view key, ondemand::value field) {
     if (key == "uri") {
       fields.duplicate = fields.duplicate || fields.uri_seen;
       fields.uri_seen = true;
-      error = take_string(field.value(), fields.uri);
-    } else if (key == "id") {
-      error = take_text(field.value(), fields.id);
-    } else if (key == "dt") {
-      error = take_text(field.value(), fields.dt);
-    } else if (key == "domain") {
-      error = take_text(field.value(), fields.domain);
+      return take_string(field, fields.uri);
     }
-    if (error) return error;
-  }
-  return simdjson::SUCCESS;
+    if (key == "id") return take_text(field, fields.id);
+    if (key == "dt") return take_text(field, fields.dt);
+    if (key == "domain") return take_text(field, fields.domain);
+    return simdjson::SUCCESS;
+  });
 }
 
 simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
@@ -93,20 +98,13 @@ simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
 }
 
 simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
-  ondemand::object object;
-  if (const auto error = document.get_object().get(object)) return error;
-  for (auto entry : object) {
-    ondemand::field field;
-    if (const auto error = std::move(entry).get(field)) return error;
-    std::string_view key;
-    if (const auto error = field.unescaped_key().get(key)) return error;
-    simdjson::error_code error = simdjson::SUCCESS;
-    if (key == "meta")
-      error = read_meta(field.value(), fields);
-    else if (key == "tags")
-      error = read_tags(field.value(), fields);
-    if (error) return error;
-  }
+  const auto error =
+      for_each_field(document, [&fields](std::string_view key, ondemand::value field) {
+        if (key == "meta") return read_meta(field, fields);
+        if (key == "tags") return read_tags(field, fields);
+        return simdjson::SUCCESS;
+      });
+  if (error) return error;
   // There is no location left when the whole text was used; anything behind the object is not JSON.
   const bool used_up = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
   return used_up ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
