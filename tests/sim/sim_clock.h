@@ -5,27 +5,15 @@
 #include <map>
 #include <utility>
 
-#include "purgeline/clock.h"
+#include "support/fake_clock.h"
 
 namespace purgeline::sim {
 
-class SimClock : public Clock {
+class SimClock : public test::FakeClock {
  public:
-  [[nodiscard]] MonoTime now() const override { return now_; }
-  [[nodiscard]] WallTime wall() const override { return wall_; }
-  [[nodiscard]] bool wall_synchronised() const override { return true; }
-  void refresh() override {}
-
   void move_to(MonoTime when) {
-    if (when <= now_) return;
-    wall_ += when - now_;
-    now_ = when;
+    if (when > now()) advance(when - now());
   }
-  void jump_wall(Duration by) { wall_ += by; }
-
- private:
-  MonoTime now_{std::chrono::hours(1)};
-  WallTime wall_{std::chrono::hours(24 * 365 * 56)};
 };
 
 // What happens when, outside of the program: in order of time, then of asking.
