@@ -70,7 +70,8 @@ class Ring {
   }
 
  private:
-  static constexpr std::size_t kKeep = 64;
+  // Less is not worth giving back: a ring that empties in every turn would be made anew in each.
+  static constexpr std::size_t kKeep = 4096;
 
   [[nodiscard]] std::size_t index(std::size_t at) const {
     const std::size_t i = head_ + at;
