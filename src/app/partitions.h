@@ -56,7 +56,6 @@ class Partitions : public SourceListener {
     std::unique_ptr<Ledger> ledger;
     Versions versions;
     PartitionMetrics metrics;
-    std::optional<WallTime> newest;  // the newest event time read
   };
 
   Partitions(PartitionOptions options, Source& source, OffsetStore& log_store,

@@ -75,6 +75,7 @@ PartitionOptions partition_options(const PurgeConfig& config, const StartAt& sta
 Pipeline::Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatcher hosts,
                    const PipelineSeams& seams)
     : config_(config),
+      specs_(target_specs(config)),
       clock_(seams.clock),
       source_(seams.source),
       dead_letters_(seams.dead_letters),
@@ -82,15 +83,15 @@ Pipeline::Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatch
       router_(std::move(hosts), config.max_age),
       coalescer_(coalescer_options(config), seams.clock),
       journeys_({static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline,
-                 layer_targets(target_specs(config))},
+                 layer_targets(specs_)},
                 coalescer_, seams.clock, *this),
-      probes_(coalescer_, target_specs(config).size(), seams.clock),
-      dispatcher_(DispatchOptions{}, target_specs(config), seams.transport, seams.resolver,
-                  seams.clock, seams.random, probes_, *this),
-      partitions_(partition_options(config, start_at, coalescer_options(config).targets),
+      probes_(coalescer_, specs_.size(), seams.clock),
+      dispatcher_(DispatchOptions{}, specs_, seams.transport, seams.resolver, seams.clock,
+                  seams.random, probes_, *this),
+      partitions_(partition_options(config, start_at, static_cast<std::uint32_t>(specs_.size())),
                   seams.source, seams.log_store, seams.local_store, seams.clock, seams.log),
       rate_since_(seams.clock.now()) {
-  for (const TargetSpec& spec : target_specs(config)) {
+  for (const TargetSpec& spec : specs_) {
     targets_.push_back({spec.endpoint.text, config.layers[spec.layer.value()].name, spec.id});
     all_targets_ |= std::uint32_t{1} << spec.id.value();
   }
@@ -142,6 +143,7 @@ void Pipeline::read() {
 // Full tables are ordinary while a backlog is worked through. They are a stall when a target does
 // not take what waits for it.
 void Pipeline::check_stalled(bool room) {
+  if (room && !stalled_) return;  // as nearly always
   std::string who;
   for (const Target& target : targets_) {
     const TargetState state = dispatcher_.state(target.id);

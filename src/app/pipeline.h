@@ -115,6 +115,7 @@ class Pipeline : public RecordSink,
   [[nodiscard]] TopicMetrics& topic(const Partitions::Partition& partition);
 
   PurgeConfig config_;
+  std::vector<TargetSpec> specs_;  // by TargetId
   Clock& clock_;
   Source& source_;
   DeadLetters& dead_letters_;

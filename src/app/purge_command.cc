@@ -238,13 +238,14 @@ ExitStatus purge_now(const cli::CommandOptions& options, std::ostream& out, std:
   }
   ThreadResolver resolver(made->transport->wake_fd());
   PurgeRun run(std::move(*jobs), *targets, clock, out);
-  Dispatcher dispatcher(DispatchOptions{}, specs_of(*targets), *made->transport, resolver, clock,
-                        random, run, run);
+  const std::vector<TargetSpec> specs = specs_of(*targets);
+  Dispatcher dispatcher(DispatchOptions{}, specs, *made->transport, resolver, clock, random, run,
+                        run);
   while (!run.done()) {
     clock.refresh();
     dispatcher.turn();
     MonoTime until = std::min(dispatcher.next_due(), run.next_due());
-    for (const TargetSpec& spec : specs_of(*targets)) {
+    for (const TargetSpec& spec : specs) {
       const bool down = dispatcher.state(spec.id) == TargetState::down;
       if (down && run.give_up(spec.id)) until = clock.now();
     }

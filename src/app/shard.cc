@@ -1,11 +1,9 @@
 #include "app/shard.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "app/pipeline.h"
 #include "io/make_transport.h"

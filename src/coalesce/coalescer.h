@@ -50,7 +50,6 @@ class Coalescer : public DeliveryQueue {
  public:
   Coalescer(const CoalescerOptions& options, Clock& clock);
   void set_sink(SettleSink& sink) { sink_ = &sink; }
-  void set_window(Duration window) { options_.window = window; }
 
   // ---- keys
   // REQUIRES: key_room() > 0. One user more; release() ends it.

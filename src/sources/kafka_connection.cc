@@ -57,8 +57,4 @@ Source& KafkaConnection::source() {
 OffsetStore& KafkaConnection::offsets() {
   return *offsets_;
 }
-bool KafkaConnection::partition_is_new(PartitionId partition) const {
-  return source_->partition_is_new(partition);
-}
-
 }  // namespace purgeline

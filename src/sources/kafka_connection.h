@@ -37,8 +37,6 @@ class KafkaConnection {
 
   [[nodiscard]] Source& source();
   [[nodiscard]] OffsetStore& offsets();
-  // See KafkaSource.
-  [[nodiscard]] bool partition_is_new(PartitionId partition) const;
 
  private:
   std::unique_ptr<KafkaClient> control_;

@@ -68,7 +68,7 @@ class KafkaWorld final : public World {
   Source& source() override { return program_->connection->source(); }
   OffsetStore& store() override { return program_->connection->offsets(); }
   bool partition_is_new(PartitionId partition) override {
-    return program_->connection->partition_is_new(partition);
+    return program_->connection->source().partition_is_new(partition);
   }
   void turn() override { program_->turn(); }
 
