@@ -79,6 +79,7 @@ USES = {
         r'\bsleep_for\b|\bsleep_until\b|\busleep\(|\bnanosleep\(|(?<![\w.])sleep\(',
         'wait for the event',
         {'src/io/*': 'the tick is a sleep, then one harvest',
+         'tests/unit/io_transport_test.cc': 'stands in for the tick',
          'bench/*': 'looks at counters now and then, and is no part of what it measures'}),
     'namespace import': (
         r'\busing namespace (?!std::(?:chrono_|string_view_)?literals)', 'name what is used',
