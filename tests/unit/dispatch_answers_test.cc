@@ -200,6 +200,20 @@ TEST(Denied, OneUrlAmongGoodOnesIsRefused) {
   EXPECT_THAT(world.changes, ElementsAre("unknown -> up: answers well (HTTP 204)"));
 }
 
+// What answers a probe well may be a router before a cache that denies everybody.
+TEST(Denied, AProbeIsNoEvidenceAgainstTheUrl) {
+  World world;
+  world.queue.add("/a");
+  world.queue.add_probe("/probe");
+  const std::size_t link = world.connect();
+  world.answer(link, with_status(403) + kAbsent);
+  EXPECT_THAT(world.outcomes(), ElementsAre("/a denied", "/probe absent"));
+  EXPECT_EQ(world.state(), TargetState::up);
+  world.after(seconds(1));
+  world.answer(link, with_status(403));
+  EXPECT_THAT(world.outcomes(), ElementsAre("/a denied"));
+}
+
 TEST(Denied, ATargetThatDeniesAllIsProbedOnceASecondAndLosesNothing) {
   World world(World::one_target(1, 16));
   for (int i = 0; i < 40; ++i) world.queue.add("/" + std::to_string(i));

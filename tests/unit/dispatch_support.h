@@ -116,6 +116,11 @@ class FakeQueue : public DeliveryQueue, public OutcomeSink {
     item.delivery.path = item.path;
     ready_[target].push_back(item.delivery.id.slot);
   }
+  // As add(), but nobody's URL.
+  void add_probe(const std::string& path) {
+    add(path);
+    deliveries_.back().delivery.probe = true;
+  }
   std::optional<Delivery> take(TargetId target) override {
     release();
     if (ready_[target].empty()) return std::nullopt;
