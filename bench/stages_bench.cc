@@ -75,8 +75,9 @@ void coalesce(benchmark::State& state, std::uint64_t urls) {
       journeys.accept({Key{url * 0x9e3779b97f4a7c15ULL, url * 0xbf58476d1ce4e5b9ULL},
                        {"en.wikipedia.org", "/wiki/A_page_of_ordinary_length", "id"},
                        clock.now(),
-                       {PartitionId{0}, sequence},
-                       {}});
+                       {0, sequence},
+                       {},
+                       0b11});
     }
     for (const TargetId target : {TargetId{0}, TargetId{1}}) {
       clock.refresh();

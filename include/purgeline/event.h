@@ -55,8 +55,9 @@ enum class EventOutcome : std::uint8_t {
   filtered,  // its host is not ours
   canary,    // a producer's self test
   rejected,  // not a valid event
+  owed,      // a target was behind: purged on the others, and read again for it when it is back
 };
-inline constexpr std::size_t kEventOutcomes = 6;
+inline constexpr std::size_t kEventOutcomes = 7;
 [[nodiscard]] const char* event_outcome_name(EventOutcome outcome);
 
 }  // namespace purgeline

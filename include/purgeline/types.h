@@ -63,6 +63,12 @@ using WallTime = WallEpoch::time_point;  // nanoseconds since 1970-01-01T00:00:0
 // Most targets one configuration may name: a partition's ledger keeps one bit per target.
 inline constexpr std::size_t kMaxTargets = 32;
 
+// A set of targets, bit per TargetId.
+using TargetMask = std::uint32_t;
+[[nodiscard]] constexpr TargetMask mask_of(TargetId target) {
+  return TargetMask{1} << target.value();
+}
+
 }  // namespace purgeline
 
 template <class Tag, class Rep>

@@ -1,6 +1,7 @@
 #include "ack/committer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "purgeline/check.h"
 
@@ -16,14 +17,27 @@ Committer::Entry& Committer::entry(PartitionId partition) {
 }
 
 void Committer::add(PartitionId partition, const PartitionName& name,
-                    std::optional<Offset> committed) {
+                    std::optional<Position> committed) {
   if (entries_.size() <= partition.value()) entries_.resize(partition.value() + 1);
   Entry& entry = entries_[partition.value()];
+  State counts = std::move(entry.state);
   entry = Entry{};
   entry.known = true;
   entry.name = name;
   entry.confirmed_at = clock_.now();
-  entry.state.committed = committed;
+  entry.state = std::move(counts);
+  entry.state.committed.reset();
+  if (!committed) return;
+  entry.state.committed = committed->offset;
+  entry.time = committed->event_time;
+}
+
+void Committer::forget(PartitionId partition) {
+  if (knows(partition)) entries_[partition.value()].known = false;
+}
+
+bool Committer::knows(PartitionId partition) const {
+  return partition.value() < entries_.size() && entries_[partition.value()].known;
 }
 
 void Committer::update(PartitionId partition, Offset offset, std::optional<WallTime> time) {
@@ -43,7 +57,8 @@ void Committer::turn() {
   if (clock_.now() < next_) return;
   next_ = clock_.now() + options_.interval;
   for (Entry& entry : entries_) {
-    if (!entry.asked || clock_.now() - entry.asked_at < options_.answer_limit) continue;
+    if (!entry.known || !entry.asked) continue;
+    if (clock_.now() - entry.asked_at < options_.answer_limit) continue;
     entry.asked.reset();
     ++entry.state.failures;
     entry.state.last_error = "the commit was not answered";
@@ -65,6 +80,7 @@ void Committer::commit_now() {
 }
 
 void Committer::on_committed(PartitionId partition, Offset offset, const Status& status) {
+  if (!knows(partition)) return;  // forgotten meanwhile
   Entry& entry = this->entry(partition);
   if (!entry.asked || *entry.asked != offset) return;  // given up earlier
   entry.asked.reset();
@@ -88,7 +104,7 @@ bool Committer::settled() const {
 
 std::optional<MonoTime> Committer::next_due() const {
   const bool something = std::any_of(entries_.begin(), entries_.end(), [this](const Entry& entry) {
-    return entry.asked.has_value() || due(entry);
+    return entry.known && (entry.asked.has_value() || due(entry));
   });
   if (!something) return std::nullopt;
   return next_;

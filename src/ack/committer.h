@@ -30,12 +30,17 @@ class Committer {
   Committer(const CommitterOptions& options, OffsetStore& store, Clock& clock);
 
   void set_cluster(const std::string& cluster) { cluster_ = cluster; }
-  // `committed`: what the store holds now, if that is where reading starts.
-  void add(PartitionId partition, const PartitionName& name, std::optional<Offset> committed);
+  // `committed`: what the store holds now, if that is where reading starts. Also for a partition
+  // that was forgotten.
+  void add(PartitionId partition, const PartitionName& name, std::optional<Position> committed);
+  // Its offsets mean nothing any more: nothing of it is committed until it is added again.
+  void forget(PartitionId partition);
+  [[nodiscard]] bool knows(PartitionId partition) const;
   // Everything below `position.offset` is finished.
   void update(PartitionId partition, Offset offset, std::optional<WallTime> time);
 
-  void turn();        // commits what has moved when the interval is over
+  void turn();  // commits what has moved when the interval is over
+  [[nodiscard]] bool interval_over() const { return clock_.now() >= next_; }
   void commit_now();  // without waiting for the interval: at stop
   // Nothing has moved that is not committed.
   [[nodiscard]] bool settled() const;

@@ -22,6 +22,12 @@ std::uint64_t Ledger::note(Offset offset, std::uint32_t mask, WallTime time) {
   return sequence;
 }
 
+void Ledger::skip_to(Offset offset) {
+  CHECK(offset >= next_);
+  next_ = offset;
+  if (entries_.empty()) watermark_.offset = offset;
+}
+
 void Ledger::settle(std::uint64_t sequence, TargetId target) {
   CHECK(sequence >= first_sequence_ && sequence - first_sequence_ < entries_.size());
   CHECK(target.value() < targets_);

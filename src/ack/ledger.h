@@ -42,6 +42,9 @@ class Ledger {
   std::uint64_t note(Offset offset, std::uint32_t mask, WallTime time);
   // The lowest offset that may be noted next.
   [[nodiscard]] Offset next() const { return next_; }
+  // What lies before `offset` and was not noted is not this ledger's any more. REQUIRES: offset >=
+  // next().
+  void skip_to(Offset offset);
   // One target is done. Each exactly once.
   void settle(std::uint64_t sequence, TargetId target);
 

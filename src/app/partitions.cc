@@ -10,15 +10,17 @@ namespace {
 
 constexpr Duration kAskAgain = std::chrono::seconds(1);
 
-double seconds_of(Duration duration) {
-  return static_cast<double>(duration.count()) * 1e-9;
+std::string text(Offset offset) {
+  return std::to_string(offset.value());
 }
 
 }  // namespace
 
-Partitions::Partitions(PartitionOptions options, Source& source, OffsetStore& log_store,
-                       OffsetStore& local_store, Clock& clock, EventLog& log)
+Partitions::Partitions(PartitionOptions options, Readings& readings, Source& source,
+                       OffsetStore& log_store, OffsetStore& local_store, Clock& clock,
+                       EventLog& log)
     : options_(std::move(options)),
+      readings_(readings),
       source_(source),
       log_store_(log_store),
       local_store_(local_store),
@@ -115,7 +117,8 @@ void Partitions::next_start_step(Partition& partition) {
   partition.ask_again = MonoTime::max();
   const StartStep step = partition.start->next();
   if (const auto* open_at = std::get_if<OpenAt>(&step)) {
-    open(partition, open_at->offset, open_at->cold, open_at->reason);
+    partition.chosen = *open_at;
+    measure_backlog(partition);
     return;
   }
   partition.question = ++questions_;
@@ -126,6 +129,18 @@ void Partitions::next_start_step(Partition& partition) {
   }
 }
 
+// How old is what lies between the start and the end?
+void Partitions::measure_backlog(Partition& partition) {
+  if (partition.chosen.offset >= partition.end) {
+    open(partition, false);
+    return;
+  }
+  partition.state = State::measuring;
+  partition.ask_again = MonoTime::max();
+  partition.question = ++questions_;
+  source_.find(partition.id, clock_.wall() - options_.catch_up_threshold, partition.question);
+}
+
 void Partitions::ask_later(Partition& partition) {
   partition.question = 0;
   partition.ask_again = clock_.now() + kAskAgain;
@@ -133,77 +148,142 @@ void Partitions::ask_later(Partition& partition) {
 
 void Partitions::on_found(PartitionId id, std::uint64_t question, Result<Offset> offset) {
   Partition& partition = at(id);
-  if (partition.question != question || partition.state != State::starting) return;
+  if (partition.question != question) return;
   if (!offset) {
     ask_later(partition);
-    return;
+  } else if (partition.state == State::starting) {
+    partition.start->on_found(*offset);
+    next_start_step(partition);
+  } else if (partition.state == State::measuring) {
+    open(partition, *offset > partition.chosen.offset);
   }
-  partition.start->on_found(*offset);
-  next_start_step(partition);
 }
 
 void Partitions::on_ends(PartitionId id, std::uint64_t question, Result<LogEnds> ends) {
   Partition& partition = at(id);
+  if (partition.gap_question != 0 && partition.gap_question == question) {
+    partition.gap_question = 0;
+    if (ends)
+      close_gap(partition, *ends);
+    else
+      partition.ask_gap = clock_.now() + kAskAgain;
+    return;
+  }
   if (partition.question != question || partition.state != State::starting) return;
   if (!ends) {
     ask_later(partition);
     return;
   }
   partition.versions.observe_end(clock_.now(), ends->high, options_.sample_spacing);
+  partition.end = ends->high;
   partition.start->on_ends(*ends);
   next_start_step(partition);
 }
 
-void Partitions::open(Partition& partition, Offset from, bool cold, const std::string& reason) {
+// `backlog`: what lies between the start and the end is old, and new events do not wait for it.
+void Partitions::open(Partition& partition, bool backlog) {
+  const OpenAt& chosen = partition.chosen;
   partition.state = State::reading;
   partition.question = 0;
-  const std::uint32_t all =
-      options_.targets == kMaxTargets ? UINT32_MAX : (std::uint32_t{1} << options_.targets) - 1;
-  if (partition.cursor)
-    source_.reposition(*partition.cursor, from);
-  else
-    partition.cursor = source_.open(partition.id, Range{from, {}}, all, Priority::live);
-  partition.ledger = std::make_unique<Ledger>(from, options_.targets, options_.ledger_capacity);
-  std::optional<Offset> stored;
-  if (partition.log_position && partition.log_position->cluster == *cluster_) {
-    stored = partition.log_position->offset;
+  partition.unreached_since = clock_.now();
+  const auto live = readings_.live(partition.id);
+  if (live && chosen.offset >= readings_[*live].ledger->next()) {
+    readings_.jump(partition.id, chosen.offset, false);  // what was read before is not touched
+    if (backlog) readings_.jump(partition.id, partition.end, true);
+  } else {
+    if (live) readings_.abandon(partition.id);
+    const auto position =
+        newer_position(partition.log_position, partition.local_position, *cluster_);
+    readings_.open_live(partition.id, backlog ? partition.end : chosen.offset,
+                        position ? position->event_time : std::nullopt, chosen.offset);
+    std::optional<Position> stored;
+    if (partition.log_position && partition.log_position->cluster == *cluster_) {
+      stored = partition.log_position;
+    }
+    if (stored && stored->offset != chosen.offset) {
+      ++partition.metrics.offset_resets;
+      stored.reset();
+    }
+    committer_.add(partition.id, partition.name, stored);
   }
-  if (stored != from) {
-    if (stored) ++partition.metrics.offset_resets;
-    stored.reset();
-  }
-  committer_.add(partition.id, partition.name, stored);
-  if (cold) {
-    cold_ = true;
-    cold_reason_ =
-        partition.name.topic + "/" + std::to_string(partition.name.partition) + ": " + reason;
-  }
-  log_.write(cold ? LogLevel::error : LogLevel::info,
-             cold ? "events lost before reading" : "reading",
+  log_.write(LogLevel::info, "reading",
              {{"topic", partition.name.topic},
               {"partition", std::to_string(partition.name.partition)},
-              {"offset", std::to_string(from.value())},
+              {"offset", text(chosen.offset)},
+              {"why", chosen.reason}});
+  if (chosen.cold) lost(partition, chosen.reason, chosen.lost);
+  if (backlog) {
+    log_.write(LogLevel::info, "catching up",
+               {{"topic", partition.name.topic},
+                {"partition", std::to_string(partition.name.partition)},
+                {"events", std::to_string(partition.end.value() - chosen.offset.value())},
+                {"effect", "new events are purged first"}});
+  }
+}
+
+void Partitions::lost(Partition& partition, const std::string& reason, std::int64_t offsets) {
+  cold_ = true;
+  cold_reason_ =
+      partition.name.topic + "/" + std::to_string(partition.name.partition) + ": " + reason;
+  log_.write(LogLevel::error, "events lost before reading",
+             {{"topic", partition.name.topic},
+              {"partition", std::to_string(partition.name.partition)},
+              {"events", offsets > 0 ? std::to_string(offsets) : "unknown"},
               {"why", reason}});
 }
 
-// The ledger's open events keep their tickets; their partition starts again behind them, so they
-// must have ended first. turn() opens when the ledger is empty.
+// Looks for a start anew, from what is known here: the log's own store knows less, or speaks of
+// another cluster.
+void Partitions::restart(Partition& partition, const Position& position) {
+  partition.local_answered = true;
+  partition.local_position = position;
+  partition.log_position.reset();
+  partition.start.reset();
+  partition.question = 0;
+  partition.state = State::loading;
+  partition.ask_again = clock_.now();
+}
+
 void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
-  for (auto& partition : partitions_) {
-    if (!partition->cursor || *partition->cursor != cursor) continue;
-    log_.write(LogLevel::error, "offset out of range",
-               {{"topic", partition->name.topic},
-                {"partition", std::to_string(partition->name.partition)},
-                {"offset", std::to_string(wanted.value())}});
-    ++partition->metrics.offset_resets;
-    partition->log_answered = partition->local_answered = true;
-    const Ledger::Watermark mark = partition->ledger->watermark();
-    partition->log_position = Position{mark.offset, mark.time, cluster_.value_or("")};
-    partition->local_position.reset();
-    partition->state = State::loading;
-    partition->ask_again = clock_.now();
+  const auto number = readings_.find(cursor);
+  CHECK(number.has_value());
+  const Reading& reading = readings_[*number];
+  Partition& partition = at(reading.partition);
+  log_.write(LogLevel::error, "offset out of range",
+             {{"topic", partition.name.topic},
+              {"partition", std::to_string(partition.name.partition)},
+              {"offset", text(wanted)}});
+  ++partition.metrics.offset_resets;
+  if (reading.priority == Priority::catch_up) {
+    ask_gap(partition);
     return;
   }
+  const Ledger::Watermark needed = readings_.needed(partition.id);
+  partition.log_answered = true;
+  restart(partition, Position{reading.ledger->next(), needed.time, cluster_.value_or("")});
+}
+
+void Partitions::ask_gap(Partition& partition) {
+  partition.ask_gap = MonoTime::max();
+  partition.gap_question = ++questions_;
+  source_.ask_ends(partition.id, partition.gap_question);
+}
+
+// Retention has eaten what a catch-up had yet to read.
+void Partitions::close_gap(Partition& partition, const LogEnds& ends) {
+  const auto number = readings_.catch_up(partition.id);
+  if (!number || !readings_[*number].cursor) return;
+  const Offset stands = source_.position(*readings_[*number].cursor);
+  const Offset low = std::min(ends.low, *readings_[*number].to);
+  if (low <= stands) {  // the log was made anew; its live reading finds that out by itself
+    readings_.skip(*number, *readings_[*number].to);
+    return;
+  }
+  lost(partition,
+       "a backlog at offset " + text(stands) + " is no longer in the log, which begins at " +
+           text(ends.low),
+       low.value() - stands.value());
+  readings_.skip(*number, low);
 }
 
 void Partitions::on_log_state(bool reachable, const std::string& why) {
@@ -215,12 +295,34 @@ void Partitions::on_log_state(bool reachable, const std::string& why) {
              reachable ? "log reachable" : "log unreachable", {{"why", why}});
 }
 
+// Offsets of another cluster mean nothing here. What was not finished is found again by its time,
+// unless this cluster has a newer position of its own.
 void Partitions::on_cluster(const std::string& cluster_id) {
-  if (cluster_ && *cluster_ != cluster_id) {
-    log_.write(LogLevel::warning, "cluster changed", {{"was", *cluster_}, {"is", cluster_id}});
-  }
-  cluster_ = cluster_id;
+  const std::optional<std::string> former = std::exchange(cluster_, cluster_id);
   committer_.set_cluster(cluster_id);
+  if (former && *former != cluster_id) {
+    log_.write(LogLevel::warning, "cluster changed", {{"was", *former}, {"is", cluster_id}});
+    for (auto& partition : partitions_) {
+      if (readings_.live(partition->id)) {
+        const Ledger::Watermark needed = readings_.needed(partition->id);
+        readings_.abandon(partition->id);
+        partition->local_position = Position{needed.offset, needed.time, *former};
+      }
+      committer_.forget(partition->id);
+      partition->gap_question = 0;
+      partition->ask_gap = MonoTime::max();
+      partition->versions = Versions{};
+      partition->log_answered = false;
+      if (!partition->local_answered) {
+        load(*partition);
+        continue;
+      }
+      const auto local = partition->local_position;
+      restart(*partition, local.value_or(Position{}));
+      partition->local_position = local;
+    }
+    return;
+  }
   for (auto& partition : partitions_) {
     if (partition->state == State::loading && partition->ask_again == MonoTime::max()) {
       begin_start(*partition);
@@ -229,6 +331,7 @@ void Partitions::on_cluster(const std::string& cluster_id) {
 }
 
 void Partitions::committed(PartitionId id, Offset offset, const Status& status) {
+  if (!committer_.knows(id)) return;
   const bool was_failing = !committer_.state(id).last_error.empty();
   committer_.on_committed(id, offset, status);
   if (!status && !was_failing) {
@@ -239,80 +342,85 @@ void Partitions::committed(PartitionId id, Offset offset, const Status& status) 
   }
 }
 
-void Partitions::turn() {
+void Partitions::repeat_questions() {
   for (auto& partition : partitions_) {
+    if (partition->ask_gap <= clock_.now()) ask_gap(*partition);
     if (partition->ask_again > clock_.now()) continue;
     partition->ask_again = MonoTime::max();
-    if (partition->ledger && partition->ledger->unfinished_span() > 0) {
-      partition->ask_again = clock_.now() + std::chrono::milliseconds(10);
-    } else if (partition->state == State::starting) {
+    if (partition->state == State::starting)
       next_start_step(*partition);
-    } else if (partition->log_answered && partition->local_answered) {
+    else if (partition->state == State::measuring)
+      measure_backlog(*partition);
+    else if (partition->log_answered && partition->local_answered)
       begin_start(*partition);
-    } else {
+    else
       load(*partition);
-    }
   }
-  if (clock_.now() >= next_sample_) {
-    next_sample_ = clock_.now() + std::max<Duration>(options_.sample_spacing, kAskAgain / 10);
-    for (auto& partition : partitions_) {
-      const auto ends = source_.ends(partition->id);
-      if (ends) partition->versions.observe_end(clock_.now(), ends->high, options_.sample_spacing);
-    }
+}
+
+void Partitions::sample_ends() {
+  if (clock_.now() < next_sample_) return;
+  next_sample_ = clock_.now() + std::max<Duration>(options_.sample_spacing, kAskAgain / 10);
+  for (auto& partition : partitions_) {
+    const auto ends = source_.ends(partition->id);
+    if (!ends) continue;
+    partition->versions.observe_end(clock_.now(), ends->high, options_.sample_spacing);
+    if (partition->state == State::reading) keep_up(*partition, ends->high);
   }
-  update_watermarks();
+}
+
+// A live reading that has not reached within the threshold what was the end then is no longer
+// live: it goes on at the end, and the rest becomes a backlog.
+void Partitions::keep_up(Partition& partition, Offset end) {
+  const auto live = readings_.live(partition.id);
+  CHECK(live.has_value());
+  const Offset position = source_.position(*readings_[*live].cursor);
+  if (position >= partition.unreached) {
+    partition.unreached = end;
+    partition.unreached_since = clock_.now();
+    return;
+  }
+  if (clock_.now() - partition.unreached_since < options_.catch_up_threshold) return;
+  log_.write(LogLevel::warning, "fell back",
+             {{"topic", partition.name.topic},
+              {"partition", std::to_string(partition.name.partition)},
+              {"events", std::to_string(end.value() - position.value())},
+              {"effect", "new events are purged first, these beside them"}});
+  readings_.jump(partition.id, std::max(end, readings_[*live].ledger->next()), true);
+  partition.unreached_since = clock_.now();
+}
+
+void Partitions::turn() {
+  repeat_questions();
+  sample_ends();
+  readings_.turn();
+  if (committer_.interval_over()) update_watermarks();
   committer_.turn();
 }
 
 void Partitions::update_watermarks() {
   for (auto& partition : partitions_) {
-    if (partition->state != State::reading) continue;
-    const Ledger::Watermark mark = partition->ledger->watermark();
+    if (!committer_.knows(partition->id)) continue;
+    const Ledger::Watermark mark = readings_.needed(partition->id);
     committer_.update(partition->id, mark.offset, mark.time);
   }
 }
 
 MonoTime Partitions::next_due() const {
   MonoTime due = partitions_.empty() ? MonoTime::max() : next_sample_;
-  for (const auto& partition : partitions_) due = std::min(due, partition->ask_again);
+  for (const auto& partition : partitions_) {
+    due = std::min({due, partition->ask_again, partition->ask_gap});
+  }
   return std::min(due, committer_.next_due().value_or(MonoTime::max()));
-}
-
-bool Partitions::all_reading() const {
-  return !partitions_.empty() &&
-         std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const auto& partition) { return partition->state == State::reading; });
 }
 
 std::string Partitions::commit_trouble() const {
   for (const auto& partition : partitions_) {
-    if (partition->state != State::reading) continue;
+    if (!committer_.knows(partition->id)) continue;
     const std::string& error = committer_.state(partition->id).last_error;
     if (!error.empty()) return partition->name.topic + ": " + error;
   }
   return {};
-}
-
-void Partitions::measure() {
-  for (auto& partition : partitions_) {
-    if (partition->state != State::reading) continue;
-    PartitionMetrics& metrics = partition->metrics;
-    const Offset finished = partition->ledger->watermark().offset;
-    const auto ends = source_.ends(partition->id);
-    const std::int64_t end = ends ? std::max(ends->high, finished).value() : finished.value();
-    metrics.lag_events = static_cast<double>(end - finished.value());
-    // Lag in time is the age of what is not finished; an idle partition has none, however old its
-    // newest event is.
-    const auto oldest = partition->ledger->oldest_unfinished();
-    const auto known = oldest ? oldest : partition->ledger->watermark().time;
-    metrics.lag_seconds =
-        end > finished.value() && known ? std::max(0.0, seconds_of(clock_.wall() - *known)) : 0;
-    metrics.position = static_cast<double>(source_.position(*partition->cursor).value());
-    const Committer::State& state = committer_.state(partition->id);
-    metrics.committed = state.committed ? static_cast<double>(state.committed->value()) : 0;
-    metrics.commits = state.commits;
-    metrics.commit_failures = state.failures;
-  }
 }
 
 }  // namespace purgeline

@@ -5,8 +5,9 @@
 // Bound:  one ledger of `ledger_capacity` offsets for each partition that the log has.
 //
 // A partition's life: found → both stores are asked for its position → the start policy asks for
-// ends or times → a live cursor is opened → reading. Any question that fails is asked again a
-// second later.
+// ends or times → reading. What is older than `catch_up_threshold` then is read beside the live
+// end, not before it; so is what a live reading that does not keep up has not read. Any question
+// that fails is asked again a second later.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 #include <vector>
 
 #include "ack/committer.h"
-#include "ack/ledger.h"
+#include "app/readings.h"
 #include "coalesce/versions.h"
 #include "purgeline/clock.h"
 #include "purgeline/config.h"
@@ -32,14 +33,14 @@ namespace purgeline {
 struct PartitionOptions {
   StartAt start_at;
   Duration max_useful_age{0};
-  std::uint32_t targets{1};  // how many
-  std::size_t ledger_capacity{0};
+  Duration catch_up_threshold{0};
   Duration sample_spacing{0};  // of the partition's ends, for versions
 };
 
 class Partitions : public SourceListener {
  public:
-  enum class State : std::uint8_t { loading, starting, reading };
+  // `measuring`: it is known where to start, and asked how old what lies there is.
+  enum class State : std::uint8_t { loading, starting, measuring, reading };
 
   struct Partition {
     PartitionId id;
@@ -50,15 +51,21 @@ class Partitions : public SourceListener {
     bool log_answered{false}, local_answered{false};
     std::optional<Position> log_position, local_position;
     std::optional<StartPosition> start;
+    OpenAt chosen;
+    Offset end;                 // the log's, when it was asked for
     std::uint64_t question{0};  // the one that is open; 0: none
     MonoTime ask_again{MonoTime::max()};
-    std::optional<CursorId> cursor;
-    std::unique_ptr<Ledger> ledger;
+    // A catch-up reading stands where the log has nothing any more.
+    std::uint64_t gap_question{0};
+    MonoTime ask_gap{MonoTime::max()};
+    // An end that the live reading had not reached yet when it was seen.
+    Offset unreached;
+    MonoTime unreached_since{};
     Versions versions;
     PartitionMetrics metrics;
   };
 
-  Partitions(PartitionOptions options, Source& source, OffsetStore& log_store,
+  Partitions(PartitionOptions options, Readings& readings, Source& source, OffsetStore& log_store,
              OffsetStore& local_store, Clock& clock, EventLog& log);
 
   void start();
@@ -74,6 +81,8 @@ class Partitions : public SourceListener {
   void commit_now() { committer_.commit_now(); }
   void update_watermarks();
   [[nodiscard]] bool committed() const { return committer_.settled(); }
+  // Offsets that catch-up readings still have to read.
+  [[nodiscard]] std::uint64_t backlog() const;
   // Fills the gauges of each partition.
   void measure();
 
@@ -135,11 +144,20 @@ class Partitions : public SourceListener {
   void load(Partition& partition);
   void begin_start(Partition& partition);
   void next_start_step(Partition& partition);
-  void open(Partition& partition, Offset from, bool cold, const std::string& reason);
+  void measure_backlog(Partition& partition);
+  void open(Partition& partition, bool backlog);
+  void restart(Partition& partition, const Position& position);
   void ask_later(Partition& partition);
+  void ask_gap(Partition& partition);
+  void close_gap(Partition& partition, const LogEnds& ends);
+  void lost(Partition& partition, const std::string& reason, std::int64_t offsets);
+  void sample_ends();
+  void keep_up(Partition& partition, Offset end);
+  void repeat_questions();
   [[nodiscard]] std::uint32_t topic_index(const std::string& topic);
 
   PartitionOptions options_;
+  Readings& readings_;
   Source& source_;
   OffsetStore& log_store_;
   OffsetStore& local_store_;

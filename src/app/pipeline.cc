@@ -10,9 +10,13 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 constexpr std::size_t kReadBatch =
     512;  // records per partition and turn: a fraction of a millisecond
+
+constexpr std::size_t kDropBatch = 4096;  // deliveries of a target that is left out, per turn
+constexpr Duration kTellBacklog = seconds(30);
 
 std::vector<TargetSpec> target_specs(const PurgeConfig& config) {
   std::vector<TargetSpec> specs;
@@ -42,7 +46,7 @@ std::vector<std::vector<TargetId>> layer_targets(const std::vector<TargetSpec>& 
   return layers;
 }
 
-CoalescerOptions coalescer_options(const PurgeConfig& config) {
+CoalescerOptions coalescer_options(const PurgeConfig& config, const LogConfig& log) {
   std::size_t widest = 1;
   std::size_t targets = 0;
   for (const LayerConfig& layer : config.layers) {
@@ -55,16 +59,15 @@ CoalescerOptions coalescer_options(const PurgeConfig& config) {
   options.joins = static_cast<std::uint32_t>(config.coalesce.capacity * widest);
   options.targets = static_cast<std::uint32_t>(targets);
   options.window = config.coalesce.window;
+  options.min_share = log.catch_up.min_share;
   return options;
 }
 
-PartitionOptions partition_options(const PurgeConfig& config, const StartAt& start_at,
-                                   std::uint32_t targets) {
+PartitionOptions partition_options(const PurgeConfig& config, const LogConfig& log) {
   PartitionOptions options;
-  options.start_at = start_at;
+  options.start_at = log.kafka.start_at;
   options.max_useful_age = config.max_useful_age;
-  options.targets = targets;
-  options.ledger_capacity = config.coalesce.capacity;
+  options.catch_up_threshold = log.catch_up.threshold;
   // Well within the margin, so that the floor of a live event is never older than it.
   options.sample_spacing = config.coalesce.clock_margin.value_or(milliseconds(2000)) / 4;
   return options;
@@ -72,28 +75,32 @@ PartitionOptions partition_options(const PurgeConfig& config, const StartAt& sta
 
 }  // namespace
 
-Pipeline::Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatcher hosts,
+Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher hosts,
                    const PipelineSeams& seams)
     : config_(config),
+      catch_up_(log.catch_up),
       specs_(target_specs(config)),
       clock_(seams.clock),
       source_(seams.source),
       dead_letters_(seams.dead_letters),
       log_(seams.log),
+      layers_(layer_targets(specs_)),
       router_(std::move(hosts), config.max_age),
-      coalescer_(coalescer_options(config), seams.clock),
-      journeys_({static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline,
-                 layer_targets(specs_)},
-                coalescer_, seams.clock, *this),
+      coalescer_(coalescer_options(config, log), seams.clock),
+      journeys_(
+          {static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline, layers_},
+          coalescer_, seams.clock, *this),
       probes_(coalescer_, specs_.size(), seams.clock),
       dispatcher_(DispatchOptions{}, specs_, seams.transport, seams.resolver, seams.clock,
                   seams.random, probes_, *this),
-      partitions_(partition_options(config, start_at, static_cast<std::uint32_t>(specs_.size())),
-                  seams.source, seams.log_store, seams.local_store, seams.clock, seams.log),
+      readings_(seams.source, layers_, config.coalesce.capacity),
+      partitions_(partition_options(config, log), readings_, seams.source, seams.log_store,
+                  seams.local_store, seams.clock, seams.log),
+      absences_(config.behind_after, specs_.size()),
+      facts_(specs_.size()),
       rate_since_(seams.clock.now()) {
   for (const TargetSpec& spec : specs_) {
     targets_.push_back({spec.endpoint.text, config.layers[spec.layer.value()].name, spec.id});
-    all_targets_ |= std::uint32_t{1} << spec.id.value();
   }
   CHECK(!targets_.empty() && targets_.size() <= kMaxTargets);
   dispatcher_.set_listener(this);
@@ -113,57 +120,145 @@ void Pipeline::turn() {
   journeys_.turn();
   for (const Target& target : targets_) probes_.set_state(target.id, dispatcher_.state(target.id));
   dispatcher_.turn();
+  watch_targets();
   partitions_.turn();
   adapt_tick();
+  report_backlog();
 }
 
-// Each partition in turn goes first, so that a full table does not starve the last one.
+// Live readings first, and among them each partition in turn. A backlog gets what they leave: at
+// least `min_share` of the records and of the table, at most half of the table.
 void Pipeline::read() {
   more_to_read_ = held_back_ = false;
-  bool room_for_all = true;
-  const std::size_t count = partitions_.size();
-  for (std::size_t i = 0; i < count && !draining_; ++i) {
-    Partitions::Partition& partition = partitions_[(next_partition_ + i) % count];
-    if (partition.state != Partitions::State::reading) continue;
-    const std::uint64_t room = std::min<std::uint64_t>(journeys_.room(), partition.ledger->room());
-    const std::size_t credit = std::min<std::uint64_t>(room, kReadBatch);
-    if (credit == 0) {
-      room_for_all = false;
-      held_back_ = held_back_ || journeys_.room() == 0;
-      continue;
-    }
-    const std::size_t got = source_.read(*partition.cursor, credit, *this);
-    CHECK(got <= credit);
-    if (got == credit) more_to_read_ = true;
+  const std::size_t count = draining_ ? 0 : partitions_.size();
+  const std::uint64_t backlog = journeys_.unfinished_backlog();
+  const std::uint64_t reserve =
+      readings_.catching_up() ? config_.coalesce.capacity * catch_up_.min_share / 100 : 0;
+  const std::uint64_t kept = reserve > backlog ? reserve - backlog : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Partitions::Partition& partition = partitions_[(next_partition_ + i) % count];
+    const auto live = readings_.live(partition.id);
+    if (partition.state != Partitions::State::reading || !live) continue;
+    const std::uint64_t room = journeys_.room();
+    read(*live, room > kept ? room - kept : 0, kReadBatch);
+  }
+  const bool room_for_all = !held_back_;
+  std::size_t batch = kReadBatch;
+  if (more_to_read_) batch = kReadBatch * catch_up_.min_share / (100 - catch_up_.min_share);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto catch_up = readings_.catch_up(partitions_[(next_partition_ + i) % count].id);
+    if (!catch_up || !readings_[*catch_up].cursor) continue;
+    const std::uint64_t most = config_.coalesce.capacity / 2;
+    const std::uint64_t used = journeys_.unfinished_backlog();
+    read(*catch_up, std::min(journeys_.room(), most > used ? most - used : 0),
+         std::max<std::size_t>(1, batch));
   }
   ++next_partition_;
+  held_room_ = journeys_.room();
   check_stalled(room_for_all);
 }
 
-// Full tables are ordinary while a backlog is worked through. They are a stall when a target does
-// not take what waits for it.
+void Pipeline::read(std::uint32_t number, std::uint64_t room, std::size_t batch) {
+  const Reading& reading = readings_[number];
+  room = std::min<std::uint64_t>(room, reading.ledger->room());
+  const std::size_t credit = std::min<std::uint64_t>(room, batch);
+  if (credit == 0) {
+    held_back_ = true;
+    return;
+  }
+  reading_now_ = number;
+  const std::size_t got = source_.read(*reading.cursor, credit, *this);
+  CHECK(got <= credit);
+  if (got == credit) more_to_read_ = true;
+}
+
+// Full tables are ordinary while much is to be done, and a target that keeps them full is left out
+// soon. They are a stall when nothing can make room.
 void Pipeline::check_stalled(bool room) {
   if (room && !stalled_) return;  // as nearly always
-  std::string who;
-  for (const Target& target : targets_) {
-    const TargetState state = dispatcher_.state(target.id);
-    if (state == TargetState::down || state == TargetState::denied) {
-      who += (who.empty() ? "" : ", ") + target.name + " is " + target_state_name(state);
-    }
-  }
-  const bool stalled = !room && !who.empty();
+  const bool stalled = !room && dead_letter_trouble_ && !dying_.empty();
   if (stalled == stalled_) return;
-  if (stalled_ && journeys_.room() * 64 < config_.coalesce.capacity && !who.empty()) return;
   stalled_ = stalled;
   if (stalled) {
     log_.write(LogLevel::error, "stalled",
                {{"unfinished", std::to_string(journeys_.unfinished())},
-                {"why", who},
-                {"effect", "no more events are read until it answers"}});
+                {"why", "dead letters cannot be written: " + dead_letter_why_},
+                {"effect", "no more events are read until they can"}});
   } else {
     log_.write(LogLevel::info, "reading again",
                {{"unfinished", std::to_string(journeys_.unfinished())}});
   }
+}
+
+// ---- targets that are behind
+
+void Pipeline::watch_targets() {
+  for (const Target& target : targets_) {
+    AbsenceFacts& fact = facts_[target.id.value()];
+    fact.state = dispatcher_.state(target.id);
+    fact.pending = journeys_.pending(target.id);
+    fact.idle = coalescer_.waiting(target.id) == 0;
+  }
+  const bool tight = journeys_.room() < config_.coalesce.capacity / 8;
+  more_to_drop_ = false;
+  for (const Target& target : targets_) {
+    const Absences::Verdict verdict = absences_.judge(target.id, facts_, tight, clock_.now());
+    if (verdict.move == Absences::Move::leave_out) leave_out(target.id, verdict.why);
+    if (verdict.move == Absences::Move::take_in) take_in(target.id);
+    if (absences_.behind(target.id)) {
+      more_to_drop_ = coalescer_.drop_some(target.id, kDropBatch) || more_to_drop_;
+    }
+  }
+}
+
+// In this order: what it is owed is known before its deliveries are let go.
+void Pipeline::leave_out(TargetId id, const std::string& why) {
+  const Target& target = targets_[id.value()];
+  readings_.leave_out(id);
+  journeys_.leave_out(id);
+  log_.write(LogLevel::error, "target behind",
+             {{"target", target.name},
+              {"layer", target.layer},
+              {"why", why},
+              {"effect", "left out until it answers well, then purged of all it missed"}});
+}
+
+void Pipeline::take_in(TargetId id) {
+  const Target& target = targets_[id.value()];
+  const std::uint64_t missed = readings_.missed(id);
+  readings_.take_in(id, clock_.now());
+  journeys_.take_in(id);
+  log_.write(LogLevel::info, "target live again",
+             {{"target", target.name},
+              {"layer", target.layer},
+              {"missed", std::to_string(missed)},
+              {"effect", "gets new purges at once, and what it missed beside them"}});
+}
+
+// How fast the backlog shrinks, and a line now and then for who waits for its end.
+void Pipeline::report_backlog() {
+  const Duration passed = clock_.now() - backlog_at_;
+  if (passed < seconds(1)) return;
+  const std::uint64_t left = partitions_.backlog();
+  const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
+  const double rate = done * 1e9 / static_cast<double>(passed.count());
+  backlog_rate_ = backlog_left_ == 0 ? 0 : backlog_rate_ * 0.7 + rate * 0.3;
+  const bool over = backlog_left_ > 0 && left == 0;
+  backlog_left_ = left;
+  backlog_at_ = clock_.now();
+  metrics_.catch_up_seconds =
+      left > 0 && backlog_rate_ > 0 ? static_cast<double>(left) / backlog_rate_ : 0;
+  if (!over && (left == 0 || clock_.now() - backlog_told_ < kTellBacklog)) return;
+  backlog_told_ = clock_.now();
+  if (over) {
+    log_.info("caught up", {{"effect", "all of the log is read live"}});
+    return;
+  }
+  log_.info(
+      "catching up",
+      {{"events_left", std::to_string(left)},
+       {"per_second", std::to_string(static_cast<std::uint64_t>(backlog_rate_))},
+       {"seconds_left", std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds))}});
 }
 
 TopicMetrics& Pipeline::topic(const Partitions::Partition& partition) {
@@ -173,8 +268,9 @@ TopicMetrics& Pipeline::topic(const Partitions::Partition& partition) {
 
 void Pipeline::on_record(const Record& record) {
   Partitions::Partition& partition = partitions_.at(record.partition);
-  CHECK(partition.state == Partitions::State::reading);
-  if (record.offset < partition.ledger->next()) {
+  Reading& reading = readings_[reading_now_];
+  CHECK(reading.partition == record.partition);
+  if (record.offset < reading.ledger->next()) {
     // Handed over a second time, for example after a reassignment: it has its place in the ledger.
     log_.write(LogLevel::warning, "offset went back",
                {{"topic", partition.name.topic},
@@ -221,9 +317,13 @@ void Pipeline::on_record(const Record& record) {
 void Pipeline::finish_unpurged(Partitions::Partition& partition, const Record& record,
                                EventOutcome outcome) {
   ++topic(partition).events[static_cast<std::size_t>(outcome)];
+  note(record, 0);
+}
+
+std::uint64_t Pipeline::note(const Record& record, TargetMask targets) {
   const WallTime wall = clock_.wall();
-  static_cast<void>(
-      partition.ledger->note(record.offset, 0, std::min(record.timestamp.value_or(wall), wall)));
+  return readings_[reading_now_].ledger->note(record.offset, targets,
+                                              std::min(record.timestamp.value_or(wall), wall));
 }
 
 void Pipeline::accept(Partitions::Partition& partition, const Record& record,
@@ -234,26 +334,32 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   const Version version =
       partition.versions.of({record.offset, event.dt, record.timestamp}, clocks);
   if (version.future_dated) ++metrics_.future_dated;
-  const std::uint64_t sequence = partition.ledger->note(
-      record.offset, all_targets_, std::min(record.timestamp.value_or(wall), wall));
+  const Reading& reading = readings_[reading_now_];
+  const std::uint64_t sequence = note(record, reading.targets);
   JourneyInput input;
   input.key = event.key;
   input.text = {event.host, event.target, event.id};
-  input.version = version.at;
-  input.ticket = {partition.id, sequence};
+  input.version = std::max(version.at, reading.floor);
+  input.ticket = {reading_now_, sequence};
   input.event_time = event.dt ? event.dt : record.timestamp;
+  input.targets = reading.targets;
+  input.priority = reading.priority;
   journeys_.accept(input);
 }
 
 void Pipeline::on_target_done(const EventTicket& ticket, TargetId target) {
-  partitions_.at(ticket.partition).ledger->settle(ticket.sequence, target);
+  readings_[ticket.reading].ledger->settle(ticket.sequence, target);
 }
 
 void Pipeline::on_finished(const FinishedEvent& event) {
-  const EventOutcome outcome = event.dead ? EventOutcome::dead : EventOutcome::purged;
-  ++topic(partitions_.at(event.ticket.partition)).events[static_cast<std::size_t>(outcome)];
+  EventOutcome outcome = event.left_out ? EventOutcome::owed : EventOutcome::purged;
+  if (event.dead) outcome = EventOutcome::dead;
+  ++topic(partitions_.at(readings_[event.ticket.reading].partition))
+        .events[static_cast<std::size_t>(outcome)];
   metrics_.shard_latency.record(clock_.now() - event.arrived);
-  if (event.event_time) metrics_.end_to_end.record(clock_.wall() - *event.event_time);
+  // A backlog says nothing about how fast a purge is.
+  if (event.event_time && event.priority == Priority::live)
+    metrics_.end_to_end.record(clock_.wall() - *event.event_time);
 }
 
 void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
@@ -275,33 +381,40 @@ void Pipeline::bury(DeliveryId id, const Outcome& outcome) {
     CHECK(coalescer_.complete(id, outcome));
     return;
   }
-  const EventTicket ticket = journeys_.ticket(found->some_event);
-  const Partitions::Partition& partition = partitions_.at(ticket.partition);
-  Dying dying{next_dying_++, id, outcome, {}, false};
-  dying.letter.at = clock_.wall();
-  dying.letter.target = target.name;
-  dying.letter.layer = target.layer;
-  dying.letter.host = found->text.host;
-  dying.letter.path = found->text.path;
-  dying.letter.reason = attempt_result_name(outcome.result);
-  dying.letter.status = outcome.status;
-  dying.letter.attempts = outcome.attempts;
-  dying.letter.partition = partition.name;
-  dying.letter.offset = partition.ledger->offset_of(ticket.sequence);
-  dying.letter.event_id = found->text.event_id;
   log_.write(LogLevel::error, "dead letter",
-             {{"url", dying.letter.host + dying.letter.path},
+             {{"url", std::string(found->text.host).append(found->text.path)},
               {"target", target.name},
-              {"reason", dying.letter.reason},
+              {"reason", attempt_result_name(outcome.result)},
               {"status", std::to_string(outcome.status)}});
-  dying_.push_back(std::move(dying));
+  dying_.push_back({next_dying_++, id, outcome, clock_.wall(), false});
   give_dead_letters();
+}
+
+// Made only when the store takes it: with a full disk there may be many.
+DeadLetter Pipeline::letter_of(const Dying& dying) {
+  const auto found = coalescer_.find(dying.id);
+  CHECK(found.has_value() && found->some_event != kNone);
+  const EventTicket ticket = journeys_.ticket(found->some_event);
+  const Reading& reading = readings_[ticket.reading];
+  DeadLetter letter;
+  letter.at = dying.at;
+  letter.target = targets_[found->target.value()].name;
+  letter.layer = targets_[found->target.value()].layer;
+  letter.host = found->text.host;
+  letter.path = found->text.path;
+  letter.reason = attempt_result_name(dying.outcome.result);
+  letter.status = dying.outcome.status;
+  letter.attempts = dying.outcome.attempts;
+  letter.partition = partitions_.at(reading.partition).name;
+  letter.offset = reading.ledger->offset_of(ticket.sequence);
+  letter.event_id = found->text.event_id;
+  return letter;
 }
 
 void Pipeline::give_dead_letters() {
   for (Dying& dying : dying_) {
     if (dying.given) continue;
-    dying.given = dead_letters_.put(dying.ticket, dying.letter);
+    dying.given = dead_letters_.put(dying.ticket, letter_of(dying));
     if (!dying.given) return;  // its mailbox is full
   }
 }
@@ -355,9 +468,11 @@ void Pipeline::adapt_tick() {
 
 MonoTime Pipeline::next_due() {
   // Outcomes may have made room since read(), and what the source holds already wakes nobody.
-  if (more_to_read_ || (held_back_ && journeys_.room() > 0)) return clock_.now();
+  if (more_to_read_ || more_to_drop_ || (held_back_ && journeys_.room() > held_room_))
+    return clock_.now();
   MonoTime due = std::min(dispatcher_.next_due(), partitions_.next_due());
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
+  due = std::min(due, absences_.next_due(clock_.now()));
   due = std::min(due, probes_.next_due().value_or(MonoTime::max()));
   return std::min(due, journeys_.next_due().value_or(MonoTime::max()));
 }

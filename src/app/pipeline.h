@@ -6,7 +6,7 @@
 // Thread: the shard's.
 // Bound:  reads no more records than the journeys, the ledgers and the key table have room for; a
 // full
-//         table stops the reading and nothing else.
+//         table stops the reading and nothing else. A backlog gets at most half of the room.
 //
 // One turn: answers of the log and the stores, records, due deadlines, dispatch, commits. The
 // caller then lets the transport sleep until next_due().
@@ -18,7 +18,9 @@
 #include <string>
 #include <vector>
 
+#include "app/absences.h"
 #include "app/partitions.h"
+#include "app/readings.h"
 #include "app/target_probes.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/journeys.h"
@@ -56,7 +58,7 @@ class Pipeline : public RecordSink,
                  public TargetListener {
  public:
   // `config` was checked by control/config; `hosts` is made from config.hosts.
-  Pipeline(const PurgeConfig& config, const StartAt& start_at, HostMatcher hosts,
+  Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher hosts,
            const PipelineSeams& seams);
 
   void start();
@@ -99,22 +101,30 @@ class Pipeline : public RecordSink,
     std::uint64_t ticket;
     DeliveryId id;
     Outcome outcome;
-    DeadLetter letter;
+    WallTime at;
     bool given{false};  // the store has it
   };
 
   void read();
+  void read(std::uint32_t reading, std::uint64_t room, std::size_t batch);
+  std::uint64_t note(const Record& record, TargetMask targets);
+  void watch_targets();
+  void leave_out(TargetId target, const std::string& why);
+  void take_in(TargetId target);
+  void report_backlog();
   void finish_unpurged(Partitions::Partition& partition, const Record& record,
                        EventOutcome outcome);
   void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);
   void bury(DeliveryId id, const Outcome& outcome);
   void give_dead_letters();
+  [[nodiscard]] DeadLetter letter_of(const Dying& dying);
   void adapt_tick();
   void check_stalled(bool room);
   [[nodiscard]] std::vector<ReadyCheck> readiness();
   [[nodiscard]] TopicMetrics& topic(const Partitions::Partition& partition);
 
   PurgeConfig config_;
+  CatchUpConfig catch_up_;
   std::vector<TargetSpec> specs_;  // by TargetId
   Clock& clock_;
   Source& source_;
@@ -122,7 +132,6 @@ class Pipeline : public RecordSink,
   EventLog& log_;
   std::vector<Target> targets_;
   std::vector<std::vector<TargetId>> layers_;
-  std::uint32_t all_targets_{0};
 
   PurgeDecoder decoder_;
   RejectRing rejects_;
@@ -131,7 +140,11 @@ class Pipeline : public RecordSink,
   Journeys journeys_;
   TargetProbes probes_;
   Dispatcher dispatcher_;
+  Readings readings_;
   Partitions partitions_;
+  Absences absences_;
+  std::vector<AbsenceFacts> facts_;  // by TargetId, of this turn
+  std::uint32_t reading_now_{0};     // whose records on_record() gets
 
   std::deque<Dying> dying_;  // in order of tickets; bounded by deliveries in flight
   std::uint64_t next_dying_{1};
@@ -142,8 +155,14 @@ class Pipeline : public RecordSink,
   std::vector<TopicMetrics> topics_;  // as partitions_.topics()
   std::size_t next_partition_{0};     // where reading begins in this turn
   bool more_to_read_{false};
-  bool held_back_{false};  // a partition was not read because the journeys were full
+  bool more_to_drop_{false};
+  bool held_back_{false};       // something was not read for want of room
+  std::uint64_t held_room_{0};  // the room there was then
   bool stalled_{false};
+  MonoTime backlog_at_{};  // when the backlog was looked at last, and told last
+  MonoTime backlog_told_{};
+  std::uint64_t backlog_left_{0};
+  double backlog_rate_{0};  // offsets per second
   bool draining_{false};
   std::uint64_t outcomes_{0};
   std::uint64_t outcomes_before_{0};

@@ -36,6 +36,8 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
     row.state = dispatcher_.state(target.id);
     row.metrics = dispatcher_.metrics(target.id);
     row.metrics.state = static_cast<double>(row.state);
+    row.metrics.behind = absences_.behind(target.id) ? 1 : 0;
+    row.metrics.missed = static_cast<double>(readings_.missed(target.id));
     row.metrics.waiting = static_cast<double>(coalescer_.waiting(target.id));
     const auto oldest = coalescer_.oldest_waiting(target.id);
     row.metrics.oldest_waiting =
@@ -60,6 +62,14 @@ std::vector<ReadyCheck> Pipeline::readiness() {
     sources =
         partitions_.all_reading() ? "all partitions are read" : "positions are being looked up";
   }
+  const std::uint64_t backlog = partitions_.backlog();
+  if (backlog > 0) {
+    sources += "; catching up, " + std::to_string(backlog) + " events are left";
+    if (metrics_.catch_up_seconds > 0) {
+      sources += " for about " +
+                 std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds)) + " s";
+    }
+  }
   if (!missing.empty()) sources += "; topics that do not exist: " + missing;
   checks.push_back({"sources", partitions_.all_reading(), sources});
 
@@ -79,8 +89,16 @@ std::vector<ReadyCheck> Pipeline::readiness() {
   checks.push_back(
       {"not cold", !partitions_.cold(),
        partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
+  std::string behind;
+  for (const Target& target : targets_) {
+    if (!absences_.behind(target.id)) continue;
+    behind += (behind.empty() ? "" : ", ") + target.name + " has missed " +
+              std::to_string(readings_.missed(target.id)) + " events";
+  }
+  checks.push_back(
+      {"nobody behind", behind.empty(), behind.empty() ? "all targets are purged live" : behind});
   checks.push_back({"not stalled", !stalled_,
-                    stalled_ ? "too many events are unfinished; see the layers" : "reading"});
+                    stalled_ ? "dead letters cannot be written and the table is full" : "reading"});
   checks.push_back({"dead letters", !dead_letter_trouble_,
                     dead_letter_trouble_ ? dead_letter_why_ : "writable"});
   const std::string commit = partitions_.commit_trouble();

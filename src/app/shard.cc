@@ -106,7 +106,7 @@ void Shard::run() {
   }
   ThreadResolver resolver(transport.wake_fd());
   store_.start(transport.wake_fd());
-  Pipeline pipeline(config_.purge, config_.log.kafka.start_at, std::move(*hosts),
+  Pipeline pipeline(config_.purge, config_.log, std::move(*hosts),
                     {clock, random, transport, resolver, (*kafka)->source(), (*kafka)->offsets(),
                      store_.positions(), store_.dead_letters(), log});
   pipeline.start();

@@ -24,7 +24,8 @@ const char* reject_reason_name(RejectReason reason) {
 
 const char* event_outcome_name(EventOutcome outcome) {
   static constexpr std::array<const char*, kEventOutcomes> names{"purged",   "dead",   "expired",
-                                                                 "filtered", "canary", "rejected"};
+                                                                 "filtered", "canary", "rejected",
+                                                                 "owed"};
   const auto at = static_cast<std::size_t>(outcome);
   CHECK(at < names.size());
   return names[at];

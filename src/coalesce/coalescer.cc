@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "purgeline/check.h"
 
@@ -31,6 +32,12 @@ Coalescer::Slot& Coalescer::slot(std::uint32_t number) {
   return slots_[number / in_chunk][number % in_chunk];
 }
 
+const Coalescer::Slot& Coalescer::slot(std::uint32_t number) const {
+  const std::uint32_t in_chunk = kSlotChunk * options_.targets;
+  CHECK(number / in_chunk < slots_.size());
+  return slots_[number / in_chunk][number % in_chunk];
+}
+
 std::uint32_t Coalescer::hold(const Key& key, const KeyText& text) {
   const KeyTable::Held held = keys_.hold(key, text);
   while (held.index / kSlotChunk >= slots_.size()) {
@@ -40,28 +47,32 @@ std::uint32_t Coalescer::hold(const Key& key, const KeyText& text) {
     for (std::uint16_t t = 0; t < options_.targets; ++t) {
       Slot& slot = this->slot(number(TargetId{t}, held.index));
       CHECK(!slot.waiting && !slot.in_flight);
-      const std::uint32_t generation =
-          slot.generation;  // late answers for the former key stay stale
+      const Slot former = slot;
       slot = Slot{};
-      slot.generation = generation;
+      slot.generation = former.generation;  // late answers for the former key stay stale
+      slot.in_live = former.in_live;
+      slot.in_backlog = former.in_backlog;
     }
   }
   return held.index;
 }
 
 Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime version,
-                                std::uint32_t event) {
+                                std::uint32_t event, Priority priority) {
   CHECK(keys_.held(key));
   CHECK(version <= clock_.now());
+  CHECK(!lines_[target.value()].left_out);
   const std::uint32_t at = number(target, key);
   Slot& slot = this->slot(at);
   if (slot.waiting) {
     join(slot.waiting_joins, event);
+    if (priority == Priority::live) promote(at);
     count(CoalesceHow::joined_waiting);
     return {CoalesceHow::joined_waiting};
   }
   if (slot.in_flight && slot.started > version) {
     join(slot.flying_joins, event);
+    slot.flew_live = slot.flew_live || priority == Priority::live;
     count(CoalesceHow::joined_in_flight);
     return {CoalesceHow::joined_in_flight};
   }
@@ -69,20 +80,22 @@ Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime ver
     count(CoalesceHow::covered);
     return {CoalesceHow::covered, slot.good_answer};
   }
-  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window);
+  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window, priority);
   join(slot.waiting_joins, event);
   count(CoalesceHow::opened);
   return {CoalesceHow::opened};
 }
 
-bool Coalescer::want_ahead(TargetId target, std::uint32_t key, MonoTime version) {
+bool Coalescer::want_ahead(TargetId target, std::uint32_t key, MonoTime version,
+                           Priority priority) {
   CHECK(keys_.held(key));
+  if (lines_[target.value()].left_out) return false;
   const std::uint32_t at = number(target, key);
   Slot& slot = this->slot(at);
   if (slot.waiting || (slot.in_flight && slot.started > version) || slot.good_start > version) {
     return false;
   }
-  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window);
+  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window, priority);
   return true;
 }
 
@@ -93,24 +106,44 @@ void Coalescer::join(std::uint32_t& list, std::uint32_t event) {
 }
 
 // A delivery that waits or flies uses its key, so that the bytes outlive the events.
-void Coalescer::open(std::uint32_t number, MonoTime due) {
+void Coalescer::open(std::uint32_t number, MonoTime due, Priority priority) {
   Slot& slot = this->slot(number);
   CHECK(!slot.waiting && slot.waiting_joins == kNone);
   keys_.add_user(number / options_.targets);
   slot.waiting = true;
+  slot.live = priority == Priority::live;
   slot.waiting_since = clock_.now();
   slot.not_before = due;
-  enqueue(number);
+  ++line(number).waiting;
+  enqueue(number, false);
 }
 
-void Coalescer::enqueue(std::uint32_t number) {
-  const Slot& slot = this->slot(number);
-  CHECK(slot.waiting && !slot.parked);
-  Line& line = lines_[number % options_.targets];
-  if (slot.not_before <= clock_.now())
-    line.ready.push_back(number);
-  else
+// A live event has joined a delivery of a backlog. One that is delayed or parked comes to the
+// right ring by itself.
+void Coalescer::promote(std::uint32_t number) {
+  Slot& slot = this->slot(number);
+  CHECK(slot.waiting);
+  if (slot.live) return;
+  slot.live = true;
+  if (!slot.parked && !slot.delayed) enqueue(number, false);
+}
+
+void Coalescer::enqueue(std::uint32_t number, bool first) {
+  Slot& slot = this->slot(number);
+  CHECK(slot.waiting && !slot.parked && !slot.delayed);
+  Line& line = this->line(number);
+  if (slot.not_before > clock_.now()) {
+    slot.delayed = true;
     line.delayed.push(slot.not_before, number);
+    return;
+  }
+  if (slot.live ? slot.in_live : slot.in_backlog) return;  // an entry left behind will do
+  (slot.live ? slot.in_live : slot.in_backlog) = true;
+  Ring<std::uint32_t>& ring = slot.live ? line.live : line.backlog;
+  if (first)
+    ring.push_front(number);
+  else
+    ring.push_back(number);
 }
 
 // The attempt that a parked delivery waited for has ended.
@@ -118,46 +151,75 @@ void Coalescer::unpark(std::uint32_t number) {
   Slot& slot = this->slot(number);
   if (!slot.parked) return;
   slot.parked = false;
-  Line& line = lines_[number % options_.targets];
-  CHECK(line.parked > 0);
-  --line.parked;
-  enqueue(number);
+  if (line(number).left_out)
+    drop(number);
+  else
+    enqueue(number, false);
+}
+
+std::uint32_t Coalescer::pop(Line& line, bool live) {
+  const std::uint32_t number = (live ? line.live : line.backlog).pop_front();
+  Slot& slot = this->slot(number);
+  (live ? slot.in_live : slot.in_backlog) = false;
+  return number;
+}
+
+bool Coalescer::first_counts(const Line& line, bool live) const {
+  const Slot& slot = this->slot((live ? line.live : line.backlog)[0]);
+  return slot.waiting && !slot.parked && !slot.delayed && slot.live == live;
+}
+
+void Coalescer::pass_over(Line& line, bool live) {
+  const Ring<std::uint32_t>& ring = live ? line.live : line.backlog;
+  while (!ring.empty() && !first_counts(line, live)) static_cast<void>(pop(line, live));
 }
 
 bool Coalescer::ready(TargetId target) const {
   CHECK(target.value() < lines_.size());
   const Line& line = lines_[target.value()];
-  if (!line.ready.empty()) return true;
+  if (line.left_out) return false;
+  if (!line.live.empty() || !line.backlog.empty()) return true;
   const auto due = line.delayed.next_due();
   return due && *due <= clock_.now();
+}
+
+void Coalescer::due_now(Line& line, MonoTime now) {
+  while (const auto number = line.delayed.pop(now)) {
+    slot(*number).delayed = false;
+    enqueue(*number, false);
+  }
+}
+
+// Live first; of 100 purges a backlog gets `min_share`. Empty when nothing is due.
+std::optional<bool> Coalescer::next_ring(Line& line) {
+  pass_over(line, true);
+  pass_over(line, false);
+  if (line.live.empty() && line.backlog.empty()) return std::nullopt;
+  if (line.backlog.empty()) return true;
+  const std::uint64_t share = options_.min_share;
+  const bool its_turn = line.live_takes * share >= 100 - share;
+  return !line.live.empty() && !its_turn;
 }
 
 std::optional<Delivery> Coalescer::take(TargetId target) {
   CHECK(target.value() < lines_.size());
   Line& line = lines_[target.value()];
+  if (line.left_out) return std::nullopt;
   const MonoTime now = clock_.now();
-  while (const auto due = line.delayed.pop(now)) line.ready.push_back(*due);
-  while (!line.ready.empty()) {
-    const std::uint32_t number = line.ready.front();
+  due_now(line, now);
+  while (const auto live = next_ring(line)) {
+    const std::uint32_t number = pop(line, *live);
     Slot& slot = this->slot(number);
-    CHECK(slot.waiting);
-    static_cast<void>(line.ready.pop_front());
     if (slot.in_flight) {  // one at a time
       slot.parked = true;
-      ++line.parked;
       continue;
     }
     if (slot.not_before > now) {  // a failure put it off after it had been queued
-      line.delayed.push(slot.not_before, number);
+      enqueue(number, false);
       continue;
     }
-    slot.waiting = false;
-    slot.in_flight = true;
-    slot.started = slot.last_start = now;
-    ++slot.generation;
-    CHECK(slot.flying_joins == kNone);
-    slot.flying_joins = slot.waiting_joins;
-    slot.waiting_joins = kNone;
+    line.live_takes = *live ? line.live_takes + 1 : 0;
+    fly(number, now);
     const KeyText text = keys_.text(number / options_.targets);
     Delivery delivery;
     delivery.id = {number, slot.generation};
@@ -172,6 +234,74 @@ std::optional<Delivery> Coalescer::take(TargetId target) {
     return delivery;
   }
   return std::nullopt;
+}
+
+void Coalescer::fly(std::uint32_t number, MonoTime now) {
+  Slot& slot = this->slot(number);
+  CHECK(slot.waiting && !slot.in_flight && slot.flying_joins == kNone);
+  slot.waiting = false;
+  --line(number).waiting;
+  slot.in_flight = true;
+  slot.flew_live = slot.live;
+  slot.started = slot.last_start = now;
+  ++slot.generation;
+  slot.flying_joins = slot.waiting_joins;
+  slot.waiting_joins = kNone;
+}
+
+// ---- targets that are behind
+
+void Coalescer::leave_out(TargetId target) {
+  CHECK(target.value() < lines_.size());
+  lines_[target.value()].left_out = true;
+}
+
+bool Coalescer::drop_some(TargetId target, std::size_t most) {
+  CHECK(target.value() < lines_.size());
+  Line& line = lines_[target.value()];
+  CHECK(line.left_out);
+  for (; most > 0; --most) {
+    if (const auto number = line.delayed.pop(MonoTime::max())) {
+      slot(*number).delayed = false;
+      drop(*number);
+    } else if (const auto live = next_ring(line)) {
+      drop(pop(line, *live));
+    } else {
+      break;
+    }
+  }
+  return most == 0;
+}
+
+void Coalescer::take_in(TargetId target) {
+  CHECK(target.value() < lines_.size());
+  Line& line = lines_[target.value()];
+  CHECK(line.left_out && line.waiting == 0);
+  line.left_out = false;
+}
+
+// Ends a waiting delivery that is in no queue. Those who shared it learn that it will not come.
+void Coalescer::drop(std::uint32_t number) {
+  Slot& slot = this->slot(number);
+  CHECK(slot.waiting && !slot.parked && !slot.delayed);
+  slot.waiting = false;
+  --line(number).waiting;
+  slot.attempts = 0;
+  slot.lonely = slot.denials = 0;
+  slot.alone = false;
+  let_go(slot.waiting_joins, TargetId{static_cast<std::uint16_t>(number % options_.targets)});
+  keys_.release(number / options_.targets);
+}
+
+void Coalescer::let_go(std::uint32_t& list, TargetId target) {
+  CHECK(sink_ != nullptr);
+  std::uint32_t left = std::exchange(list, kNone);
+  while (left != kNone) {
+    const Join join = joins_[left];
+    joins_.give(left);
+    sink_->on_left_out(join.event, target);
+    left = join.next;
+  }
 }
 
 Coalescer::Slot* Coalescer::in_flight(DeliveryId id) {
@@ -231,6 +361,7 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
       slot.waiting_joins = moved;
     }
     slot.not_before = std::max(slot.not_before, due);
+    if (slot.flew_live) promote(number);
     unpark(number);
     keys_.release(number / options_.targets);
     return;
@@ -238,13 +369,14 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
   slot.waiting_joins = slot.flying_joins;
   slot.flying_joins = kNone;
   slot.waiting = true;
+  ++line(number).waiting;
+  slot.live = slot.flew_live;
   slot.waiting_since = slot.started;
   slot.not_before = due;
-  Line& line = lines_[number % options_.targets];
-  if (at_once)
-    line.ready.push_front(number);
+  if (line(number).left_out)
+    drop(number);
   else
-    line.delayed.push(due, number);
+    enqueue(number, at_once);
 }
 
 void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {
@@ -273,17 +405,21 @@ std::optional<MonoTime> Coalescer::next_due() const {
 
 std::uint64_t Coalescer::waiting(TargetId target) const {
   CHECK(target.value() < lines_.size());
-  const Line& line = lines_[target.value()];
-  return line.ready.size() + line.delayed.size() + line.parked;
+  return lines_[target.value()].waiting;
 }
 
+// Of those that are due: what is delayed is so on purpose.
 std::optional<MonoTime> Coalescer::oldest_waiting(TargetId target) const {
   CHECK(target.value() < lines_.size());
   const Line& line = lines_[target.value()];
-  if (line.ready.empty()) return std::nullopt;
-  const std::uint32_t number = line.ready[0];
-  const std::uint32_t in_chunk = kSlotChunk * options_.targets;
-  return slots_[number / in_chunk][number % in_chunk].waiting_since;
+  std::optional<MonoTime> oldest;
+  for (const bool live : {true, false}) {
+    const Ring<std::uint32_t>& ring = live ? line.live : line.backlog;
+    if (ring.empty() || !first_counts(line, live)) continue;
+    const MonoTime since = slot(ring[0]).waiting_since;
+    if (!oldest || since < *oldest) oldest = since;
+  }
+  return oldest;
 }
 
 }  // namespace purgeline

@@ -26,6 +26,7 @@
 #include "purgeline/delivery.h"
 #include "purgeline/metrics.h"
 #include "purgeline/ring.h"
+#include "purgeline/source.h"
 
 namespace purgeline {
 
@@ -34,7 +35,8 @@ struct CoalescerOptions {
   std::uint64_t bytes{0};  // capacity in bytes of URLs
   std::uint32_t joins{0};  // events that may wait, times the widest layer
   std::uint32_t targets{0};
-  Duration window{0};  // least time between the starts of two purges of one slot
+  Duration window{0};           // least time between the starts of two purges of one slot
+  std::uint32_t min_share{10};  // percent of the purges that a backlog gets beside live events
 };
 
 // Told when a purge that an event shares has ended for good on one target.
@@ -44,6 +46,9 @@ class SettleSink {
   // `answered`: when the purge that covers the event was answered. `dead`: it was given up, on
   // disk.
   virtual void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) = 0;
+  // The target was left out before a purge that the event shares was answered: the event is not
+  // done there, but nobody waits for it here any more.
+  virtual void on_left_out(std::uint32_t event, TargetId target) = 0;
 };
 
 class Coalescer : public DeliveryQueue {
@@ -63,11 +68,23 @@ class Coalescer : public DeliveryQueue {
     CoalesceHow how;
     MonoTime answered{};  // for covered: when the covering purge was answered
   };
-  // The event wants `key`, which it holds, purged on `target` after `version`.
-  Want want(TargetId target, std::uint32_t key, MonoTime version, std::uint32_t event);
+  // The event wants `key`, which it holds, purged on `target` after `version`. What is live is
+  // taken before what belongs to a backlog. REQUIRES: the target is not left out.
+  Want want(TargetId target, std::uint32_t key, MonoTime version, std::uint32_t event,
+            Priority priority);
   // A purge that settles nothing: sent because the layer before does not answer. False when one
-  // that starts after `version` is already there.
-  bool want_ahead(TargetId target, std::uint32_t key, MonoTime version);
+  // that starts after `version` is already there, or the target is left out.
+  bool want_ahead(TargetId target, std::uint32_t key, MonoTime version, Priority priority);
+
+  // ---- targets that are behind
+  // Nobody wants anything of the target from now on. What waits for it is dropped by drop_some(),
+  // and what fails in flight at once.
+  void leave_out(TargetId target);
+  // Drops up to `most` of what waits for a target that is left out; true when there may be more.
+  // What waits for the end of an attempt in flight is dropped at that end.
+  bool drop_some(TargetId target, std::size_t most);
+  // REQUIRES: it is left out and nothing waits for it.
+  void take_in(TargetId target);
 
   // ---- dispatch's side
   std::optional<Delivery> take(TargetId target) override;
@@ -115,23 +132,45 @@ class Coalescer : public DeliveryQueue {
     bool alone{false};
     bool waiting{false};
     bool in_flight{false};
-    bool parked{false};  // waiting, in no queue: an attempt for it is still in flight
+    bool live{false};       // the waiting delivery is wanted by a live event
+    bool flew_live{false};  // so was the one in flight
+    // Where the waiting delivery is: parked, delayed, or in the ring for its priority.
+    bool parked{false};  // in no queue: an attempt for it is still in flight
+    bool delayed{false};
+    // A ring has an entry with this number. It may be one that is passed over: a delivery of a
+    // backlog that a live event joins moves to the live ring and leaves its former entry behind.
+    bool in_live{false};
+    bool in_backlog{false};
   };
   struct Line {  // what waits for one target
-    explicit Line(std::size_t capacity) : ready(capacity), delayed(capacity) {}
-    Ring<std::uint32_t> ready;  // slot numbers, each with a waiting delivery
+    explicit Line(std::size_t keys) : live(keys), backlog(keys), delayed(keys) {}
+    Ring<std::uint32_t> live;  // slot numbers, each once
+    Ring<std::uint32_t> backlog;
     DelayLine delayed;
-    std::uint32_t parked{0};
+    std::uint32_t waiting{0};     // slots with a waiting delivery
+    std::uint32_t live_takes{0};  // since the backlog had one
+    bool left_out{false};
   };
 
   [[nodiscard]] std::uint32_t number(TargetId target, std::uint32_t key) const;
   [[nodiscard]] Slot& slot(std::uint32_t number);
+  [[nodiscard]] const Slot& slot(std::uint32_t number) const;
+  [[nodiscard]] Line& line(std::uint32_t number) { return lines_[number % options_.targets]; }
   void join(std::uint32_t& list, std::uint32_t event);
-  void open(std::uint32_t number, MonoTime due);
-  void enqueue(std::uint32_t number);
+  void open(std::uint32_t number, MonoTime due, Priority priority);
+  void promote(std::uint32_t number);
+  void enqueue(std::uint32_t number, bool first);
+  std::uint32_t pop(Line& line, bool live);
+  [[nodiscard]] bool first_counts(const Line& line, bool live) const;
+  void pass_over(Line& line, bool live);
+  void due_now(Line& line, MonoTime now);
+  [[nodiscard]] std::optional<bool> next_ring(Line& line);
+  void fly(std::uint32_t number, MonoTime now);
+  void drop(std::uint32_t number);
   void unpark(std::uint32_t number);
   void wait_again(std::uint32_t number, const Outcome& outcome);
   void settle(std::uint32_t number, MonoTime answered, bool dead);
+  void let_go(std::uint32_t& list, TargetId target);
   void count(CoalesceHow how) { ++counts_[static_cast<std::size_t>(how)]; }
   [[nodiscard]] Slot* in_flight(DeliveryId id);
 

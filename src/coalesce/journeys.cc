@@ -37,58 +37,103 @@ void Journeys::accept(const JourneyInput& input) {
   event.version = input.version;
   event.has_time = input.event_time.has_value();
   if (event.has_time) event.event_time = *input.event_time;
+  event.targets = input.targets;
+  event.priority = input.priority;
+  CHECK(event.targets != 0);
+  if (event.priority == Priority::catch_up) ++backlog_;
   event.key = coalescer_.hold(input.key, input.text);
   enter_layers(index);
+}
+
+// False when the target has nothing to do with the event any more. That a target is left out is
+// decided here and not when the event is read: one that is back when the event comes to its layer
+// must be purged then, because what it is owed may have been purged there before this layer's turn.
+bool Journeys::want(std::uint32_t index, TargetId target) {
+  Event& event = events_[index];
+  if ((event.targets & mask_of(target)) == 0) return false;
+  if ((left_out_ & mask_of(target)) != 0) {
+    event.left_out = true;
+    sink_.on_target_done(event.ticket, target);
+    return false;
+  }
+  const Coalescer::Want want =
+      coalescer_.want(target, event.key, event.version, index, event.priority);
+  if (want.how != CoalesceHow::covered) {
+    ++pending_[target.value()];
+    return true;
+  }
+  CHECK(want.answered > event.version);
+  event.answered = std::max(event.answered, want.answered);
+  sink_.on_target_done(event.ticket, target);
+  return false;
 }
 
 // Goes on through the layers until one has to be waited for. A loop, not a call for each layer: an
 // event that is covered everywhere ends here.
 void Journeys::enter_layers(std::uint32_t index) {
   Event& event = events_[index];
-  for (;;) {
-    CHECK(event.layer < options_.layers.size() && !event.timed);
-    const auto& targets = options_.layers[event.layer];
-    event.pending = static_cast<std::uint8_t>(targets.size());
+  for (; event.layer < options_.layers.size(); ++event.layer) {
+    CHECK(!event.timed && event.pending == 0);
     event.answered = event.version;
     event.ahead = 0;
-    for (const TargetId target : targets) {
-      const Coalescer::Want want = coalescer_.want(target, event.key, event.version, index);
-      if (want.how != CoalesceHow::covered) continue;
-      CHECK(want.answered > event.version);
-      event.answered = std::max(event.answered, want.answered);
-      --event.pending;
-      sink_.on_target_done(event.ticket, target);
+    for (const TargetId target : options_.layers[event.layer]) {
+      if (want(index, target)) ++event.pending;
     }
     if (event.pending > 0) {
       start_deadline(index);
       return;
     }
     event.version = event.answered;
-    if (++event.layer == options_.layers.size()) {
-      finish(index);
-      return;
-    }
   }
+  finish(index);
 }
 
 void Journeys::on_settled(std::uint32_t index, TargetId target, MonoTime answered, bool dead) {
   Event& event = events_[index];
-  CHECK(event.pending > 0);
   event.answered = std::max(event.answered, answered);
   event.dead = event.dead || dead;
+  target_settled(index, target);
+}
+
+// The version goes on without this target's answer: when it is back, the layers after it are
+// purged again as well.
+void Journeys::on_left_out(std::uint32_t index, TargetId target) {
+  CHECK((left_out_ & mask_of(target)) != 0);
+  events_[index].left_out = true;
+  target_settled(index, target);
+}
+
+void Journeys::target_settled(std::uint32_t index, TargetId target) {
+  Event& event = events_[index];
+  CHECK(event.pending > 0 && pending_[target.value()] > 0);
+  --pending_[target.value()];
   sink_.on_target_done(event.ticket, target);
   if (--event.pending > 0) return;
   stop_deadline(index);
   event.version = event.answered;
-  if (++event.layer == options_.layers.size())
-    finish(index);
-  else
-    enter_layers(index);
+  ++event.layer;
+  enter_layers(index);
+}
+
+void Journeys::leave_out(TargetId target) {
+  left_out_ |= mask_of(target);
+  coalescer_.leave_out(target);
+}
+
+void Journeys::take_in(TargetId target) {
+  coalescer_.take_in(target);
+  left_out_ &= ~mask_of(target);
 }
 
 void Journeys::finish(std::uint32_t index) {
   const Event& event = events_[index];
-  FinishedEvent finished{event.ticket, event.arrived, std::nullopt, event.dead};
+  FinishedEvent finished;
+  finished.ticket = event.ticket;
+  finished.arrived = event.arrived;
+  finished.priority = event.priority;
+  finished.dead = event.dead;
+  finished.left_out = event.left_out;
+  if (event.priority == Priority::catch_up) --backlog_;
   if (event.has_time) finished.event_time = event.event_time;
   coalescer_.release(event.key);
   events_.give(index);
@@ -126,7 +171,8 @@ void Journeys::send_ahead(std::uint32_t index) {
   const std::size_t layer = std::size_t{event.layer} + event.ahead;
   CHECK(layer < options_.layers.size());
   for (const TargetId target : options_.layers[layer]) {
-    if (coalescer_.want_ahead(target, event.key, event.version)) ++sent_ahead_;
+    if ((event.targets & mask_of(target)) == 0) continue;
+    if (coalescer_.want_ahead(target, event.key, event.version, event.priority)) ++sent_ahead_;
   }
   start_deadline(index);
 }

@@ -14,6 +14,7 @@
 // there.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -26,9 +27,9 @@
 
 namespace purgeline {
 
-// What the caller wants back with each event: its place in a ledger.
+// What the caller wants back with each event: its place in the ledger of the reading it came by.
 struct EventTicket {
-  PartitionId partition;
+  std::uint32_t reading{0};
   std::uint64_t sequence{0};
 };
 
@@ -38,13 +39,17 @@ struct JourneyInput {
   MonoTime version{};
   EventTicket ticket;
   std::optional<WallTime> event_time;
+  TargetMask targets{0};  // those that it is for; one that is left out may be among them
+  Priority priority{Priority::live};
 };
 
 struct FinishedEvent {
   EventTicket ticket;
   MonoTime arrived{};
   std::optional<WallTime> event_time;
-  bool dead{false};  // a dead letter was kept for at least one target
+  Priority priority{Priority::live};
+  bool dead{false};      // a dead letter was kept for at least one target
+  bool left_out{false};  // at least one target was left out before it was purged
 };
 
 class JourneySink {
@@ -69,6 +74,9 @@ class Journeys : public SettleSink {
   // How many more events are certain to fit.
   [[nodiscard]] std::uint64_t room() const;
   [[nodiscard]] std::uint32_t unfinished() const { return events_.used(); }
+  [[nodiscard]] std::uint32_t unfinished_backlog() const { return backlog_; }
+  // Events whose current layer waits for the target.
+  [[nodiscard]] std::uint32_t pending(TargetId target) const { return pending_[target.value()]; }
   // REQUIRES: room() > 0.
   void accept(const JourneyInput& input);
 
@@ -77,7 +85,14 @@ class Journeys : public SettleSink {
   [[nodiscard]] std::optional<MonoTime> next_due() const;
   [[nodiscard]] std::uint64_t sent_ahead() const { return sent_ahead_; }
 
+  // Targets that are behind. Events go on without one that is left out; what they owe it is the
+  // caller's to remember, before it leaves it out.
+  void leave_out(TargetId target);
+  void take_in(TargetId target);
+  [[nodiscard]] TargetMask left_out() const { return left_out_; }
+
   void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) override;
+  void on_left_out(std::uint32_t event, TargetId target) override;
   // The ticket of an event that shares a delivery in flight.
   [[nodiscard]] EventTicket ticket(std::uint32_t event) const { return events_[event].ticket; }
 
@@ -90,6 +105,7 @@ class Journeys : public SettleSink {
     MonoTime deadline{};  // when the next layer is sent ahead
     WallTime event_time{};
     std::uint32_t key{kNone};
+    TargetMask targets{0};
     ListPlace place;  // in the list of deadlines
     std::uint8_t layer{0};
     std::uint8_t pending{0};  // targets of the current layer that have not settled it
@@ -97,8 +113,12 @@ class Journeys : public SettleSink {
     bool timed{false};        // in the list of deadlines
     bool has_time{false};
     bool dead{false};
+    bool left_out{false};
+    Priority priority{Priority::live};
   };
 
+  [[nodiscard]] bool want(std::uint32_t index, TargetId target);
+  void target_settled(std::uint32_t index, TargetId target);
   void enter_layers(std::uint32_t index);
   void finish(std::uint32_t index);
   void start_deadline(std::uint32_t index);
@@ -113,6 +133,9 @@ class Journeys : public SettleSink {
   Pool<Event> events_;
   IndexList<Event, &Event::place> deadlines_{events_};  // earliest first
   std::uint64_t sent_ahead_{0};
+  TargetMask left_out_{0};
+  std::uint32_t backlog_{0};
+  std::array<std::uint32_t, kMaxTargets> pending_{};
 };
 
 }  // namespace purgeline

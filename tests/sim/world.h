@@ -119,6 +119,7 @@ class World {
   SimLog log_;
   SilentLog lines_;
   PurgeConfig config_;
+  LogConfig log_config_;
   std::vector<std::uint16_t> backends_;
   std::vector<std::uint16_t> frontends_;
   std::vector<DeadLetter> disk_;

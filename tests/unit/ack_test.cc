@@ -75,9 +75,13 @@ struct FakeStore : OffsetStore {
   void load(PartitionId, const PartitionName&) override {}
   void poll() override {}
   void commit(std::span<const Commit> commits) override {
-    for (const Commit& commit : commits) asked.push_back(commit.position.offset.value());
+    for (const Commit& commit : commits) {
+      asked.push_back(commit.position.offset.value());
+      times.push_back(commit.position.event_time);
+    }
   }
   std::vector<std::int64_t> asked;
+  std::vector<std::optional<WallTime>> times;
 };
 
 struct CommitterTest : testing::Test {
@@ -146,6 +150,42 @@ TEST_F(CommitterTest, AnUnchangedPositionIsRepeatedEveryHour) {
   EXPECT_EQ(store.asked.size(), 1u);
   tick(std::chrono::minutes(1));
   EXPECT_EQ(store.asked.size(), 2u);
+}
+
+TEST_F(CommitterTest, TheTimeOfTheLoadedPositionIsRepeatedWithIt) {
+  committer.add(p, {"topic", 0}, Position{Offset{5}, kT, ""});
+  committer.update(p, Offset{5}, std::nullopt);
+  tick();
+  EXPECT_TRUE(store.asked.empty()) << "the store holds it already";
+  tick(hours(1));
+  ASSERT_EQ(store.asked.size(), 1u);
+  EXPECT_EQ(store.times.back(), std::optional<WallTime>(kT));
+}
+
+TEST_F(CommitterTest, WhatIsForgottenIsNotCommittedAndLateAnswersAreIgnored) {
+  committer.update(p, Offset{5}, kT);
+  tick();
+  committer.forget(p);
+  EXPECT_FALSE(committer.knows(p));
+  committer.on_committed(p, Offset{5}, {});
+  tick(seconds(40));
+  EXPECT_EQ(store.asked.size(), 1u);
+  EXPECT_TRUE(committer.settled());
+  committer.add(p, {"topic", 0}, std::nullopt);
+  committer.update(p, Offset{2}, kT);  // of another cluster: lower than before
+  tick();
+  EXPECT_EQ(store.asked.back(), 2);
+}
+
+TEST(Ledger, SkippedOffsetsAreNotItsOwn) {
+  Ledger ledger(Offset{5}, 1, 10);
+  ledger.skip_to(Offset{50});
+  EXPECT_EQ(ledger.watermark().offset, Offset{50});
+  const std::uint64_t sequence = ledger.note(Offset{50}, 1, kT);
+  ledger.skip_to(Offset{90});
+  EXPECT_EQ(ledger.watermark().offset, Offset{50});
+  ledger.settle(sequence, TargetId{0});
+  EXPECT_EQ(ledger.watermark().offset, Offset{90});
 }
 
 }  // namespace

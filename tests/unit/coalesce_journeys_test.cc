@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -21,7 +22,8 @@ constexpr TargetId kFrontend{1};
 struct Bench : JourneySink {
   explicit Bench(std::vector<std::vector<TargetId>> layers = {{kBackend}, {kFrontend}},
                  Duration window = milliseconds(100))
-      : coalescer({300, 8 << 20, 900, 3, window}, clock),
+      : all(mask(layers)),
+        coalescer({300, 8 << 20, 900, 3, window}, clock),
         journeys({300, seconds(1), std::move(layers)}, coalescer, clock, *this) {}
 
   void on_target_done(const EventTicket& ticket, TargetId target) override {
@@ -29,15 +31,27 @@ struct Bench : JourneySink {
   }
   void on_finished(const FinishedEvent& event) override {
     finished.push_back(event.ticket.sequence);
+    ended.push_back(event);
   }
 
-  std::uint64_t event(std::uint64_t key, std::optional<MonoTime> version = {}) {
+  static TargetMask mask(const std::vector<std::vector<TargetId>>& layers) {
+    TargetMask all = 0;
+    for (const auto& layer : layers) {
+      for (const TargetId target : layer) all |= mask_of(target);
+    }
+    return all;
+  }
+
+  std::uint64_t event(std::uint64_t key, std::optional<MonoTime> version = {},
+                      Priority priority = Priority::live) {
     const std::uint64_t sequence = next++;
     journeys.accept({Key{1, key},
                      {"h", "/" + std::to_string(key), ""},
                      version.value_or(clock.now()),
-                     {PartitionId{0}, sequence},
-                     {}});
+                     {0, sequence},
+                     {},
+                     all,
+                     priority});
     return sequence;
   }
   DeliveryId take(TargetId target) {
@@ -53,11 +67,13 @@ struct Bench : JourneySink {
   }
 
   FakeClock clock;
+  TargetMask all;
   Coalescer coalescer;
   Journeys journeys;
   std::uint64_t next{0};
   std::map<std::uint64_t, std::set<int>> done;
   std::vector<std::uint64_t> finished;
+  std::vector<FinishedEvent> ended;
 };
 
 TEST(Journeys, FrontendWaitsForTheBackendsAnswer) {
@@ -291,6 +307,100 @@ TEST(Journeys, RoomIsBoundedAndComesBack) {
   while (const auto delivery = b.coalescer.take(kFrontend)) b.answer(delivery->id);
   EXPECT_EQ(b.finished.size(), 300u);
   EXPECT_EQ(b.journeys.room(), 300u);
+}
+
+// ---- live before a backlog
+
+TEST(Coalescer, LiveIsTakenFirstAndABacklogGetsItsShare) {
+  Bench b({{kBackend}}, Duration(0));
+  for (std::uint64_t key = 0; key < 100; ++key) b.event(key, {}, Priority::catch_up);
+  for (std::uint64_t key = 100; key < 200; ++key) b.event(key);
+  std::string order;
+  for (int i = 0; i < 30; ++i) {
+    const auto delivery = b.coalescer.take(kBackend);
+    ASSERT_TRUE(delivery.has_value());
+    order += delivery->path.size() == 4 ? 'l' : 'b';  // "/100" and above
+  }
+  EXPECT_EQ(order, "lllllllllblllllllllblllllllllb");
+}
+
+TEST(Coalescer, ALiveEventThatJoinsABacklogsDeliveryMovesItForward) {
+  Bench b({{kBackend}}, Duration(0));
+  for (std::uint64_t key = 0; key < 50; ++key) b.event(key, {}, Priority::catch_up);
+  b.event(40);
+  EXPECT_EQ(b.coalescer.take(kBackend)->path, "/40");
+  EXPECT_EQ(b.coalescer.take(kBackend)->path, "/0");
+  std::size_t rest = 0;
+  while (b.coalescer.take(kBackend)) ++rest;
+  EXPECT_EQ(rest, 48u) << "each delivery is taken once, also one that changed its ring";
+  EXPECT_EQ(b.coalescer.waiting(kBackend), 0u);
+}
+
+TEST(Coalescer, WhatFailedComesBackAsLiveAsItWas) {
+  Bench b({{kBackend}}, Duration(0));
+  b.event(1, {}, Priority::catch_up);
+  const DeliveryId id = b.take(kBackend);
+  b.clock.advance(milliseconds(1));
+  b.event(1, b.clock.now() - seconds(1));  // joins the one in flight
+  b.event(2, {}, Priority::catch_up);
+  b.answer(id, AttemptResult::retry);
+  b.clock.advance(seconds(2));
+  EXPECT_EQ(b.coalescer.take(kBackend)->path, "/1");
+}
+
+// ---- targets that are left out
+
+TEST(Journeys, WithoutATargetEventsGoOn) {
+  Bench b;
+  b.event(1);
+  b.event(2);
+  const DeliveryId flying = b.take(kBackend);
+  b.event(1, b.clock.now());  // parked behind the one in flight
+  EXPECT_FALSE(b.coalescer.take(kBackend)->id == flying);
+  b.journeys.leave_out(kBackend);
+  EXPECT_FALSE(b.coalescer.ready(kBackend));
+  while (b.coalescer.drop_some(kBackend, 1)) {
+  }
+  EXPECT_EQ(b.finished.size(), 0u) << "the frontend is still to be purged";
+  b.answer(flying, AttemptResult::retry);
+  EXPECT_EQ(b.coalescer.waiting(kBackend), 0u) << "what fails and what was parked is let go";
+  while (const auto delivery = b.coalescer.take(kFrontend)) b.answer(delivery->id);
+  b.clock.advance(seconds(1));
+  while (const auto delivery = b.coalescer.take(kFrontend)) b.answer(delivery->id);
+  b.event(3);
+  b.answer(b.take(kFrontend));
+  EXPECT_TRUE(std::find(b.finished.begin(), b.finished.end(), 3u) != b.finished.end());
+  for (const auto& event : b.ended) EXPECT_TRUE(event.left_out);
+}
+
+TEST(Journeys, WhoIsBackWhenAnEventComesToItsLayerIsPurged) {
+  Bench b;
+  b.journeys.leave_out(kFrontend);
+  b.event(1);
+  const DeliveryId backend = b.take(kBackend);
+  b.journeys.take_in(kFrontend);
+  b.clock.advance(milliseconds(1));
+  b.answer(backend);
+  b.answer(b.take(kFrontend));
+  ASSERT_EQ(b.ended.size(), 1u);
+  EXPECT_FALSE(b.ended[0].left_out);
+}
+
+TEST(Journeys, NothingIsSentAheadToWhoIsLeftOutOrNotMeant) {
+  Bench b;
+  b.journeys.leave_out(kFrontend);
+  b.event(1);
+  b.clock.advance(seconds(2));
+  b.journeys.turn();
+  EXPECT_EQ(b.coalescer.waiting(kFrontend), 0u);
+  b.journeys.take_in(kFrontend);
+  b.all = mask_of(kBackend);
+  b.event(2);
+  b.clock.advance(seconds(2));
+  b.journeys.turn();
+  EXPECT_EQ(b.coalescer.waiting(kFrontend), 0u);
+  while (const auto delivery = b.coalescer.take(kBackend)) b.answer(delivery->id);
+  EXPECT_EQ(b.done[1], (std::set<int>{kBackend.value()}));
 }
 
 }  // namespace

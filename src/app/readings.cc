@@ -1,0 +1,303 @@
+#include "app/readings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "purgeline/check.h"
+
+namespace purgeline {
+
+Readings::Readings(Source& source, const std::vector<std::vector<TargetId>>& layers,
+                   std::size_t ledger_capacity)
+    : source_(source), ledger_capacity_(ledger_capacity) {
+  returned_.fill(MonoTime::min());
+  for (const auto& layer : layers) {
+    TargetMask mask = 0;
+    for (const TargetId target : layer) mask |= mask_of(target);
+    layers_.push_back(mask);
+    all_ |= mask;
+    targets_ += static_cast<std::uint32_t>(layer.size());
+  }
+  CHECK(targets_ > 0 && targets_ <= kMaxTargets);
+}
+
+Readings::Partition& Readings::at(PartitionId partition) {
+  if (partitions_.size() <= partition.value()) partitions_.resize(partition.value() + 1);
+  return partitions_[partition.value()];
+}
+
+const Readings::Partition* Readings::find(PartitionId partition) const {
+  return partition.value() < partitions_.size() ? &partitions_[partition.value()] : nullptr;
+}
+
+std::uint32_t Readings::add(std::unique_ptr<Reading> reading) {
+  const auto free = std::find(readings_.begin(), readings_.end(), nullptr);
+  const auto number = static_cast<std::uint32_t>(free - readings_.begin());
+  if (free == readings_.end())
+    readings_.push_back(std::move(reading));
+  else
+    *free = std::move(reading);
+  return number;
+}
+
+std::optional<std::uint32_t> Readings::live(PartitionId partition) const {
+  const Partition* of = find(partition);
+  return of == nullptr ? std::nullopt : of->live;
+}
+
+std::optional<std::uint32_t> Readings::catch_up(PartitionId partition) const {
+  const Partition* of = find(partition);
+  return of == nullptr ? std::nullopt : of->catch_up;
+}
+
+std::optional<std::uint32_t> Readings::find(CursorId cursor) const {
+  for (std::uint32_t i = 0; i < readings_.size(); ++i) {
+    if (readings_[i] && readings_[i]->cursor == cursor) return i;
+  }
+  return std::nullopt;
+}
+
+void Readings::close_cursor(Reading& reading) {
+  if (reading.cursor) source_.close(*reading.cursor);
+  reading.cursor.reset();
+}
+
+// ---- live
+
+void Readings::open_live(PartitionId id, Offset from, std::optional<WallTime> began,
+                         Offset finished) {
+  Partition& partition = at(id);
+  CHECK(!partition.live && partition.owed.empty() && partition.away.empty());
+  CHECK(finished <= from);
+  auto reading = std::make_unique<Reading>();
+  reading->partition = id;
+  reading->targets = all_;
+  reading->began = began;
+  reading->ledger = std::make_unique<Ledger>(from, targets_, ledger_capacity_);
+  reading->cursor = source_.open(id, Range{from, {}}, all_, Priority::live);
+  partition.live = add(std::move(reading));
+  for (std::uint16_t t = 0; t < targets_; ++t) {
+    if ((left_out_ & mask_of(TargetId{t})) != 0) partition.away[TargetId{t}] = {finished, began};
+  }
+  owe(partition, {all_ & ~left_out_, finished, from, began});
+}
+
+void Readings::jump(PartitionId id, Offset to, bool owed) {
+  Partition& partition = at(id);
+  CHECK(partition.live);
+  Reading& reading = (*this)[*partition.live];
+  const Offset from = reading.ledger->next();
+  CHECK(to >= from);
+  if (owed) {
+    owe(partition, {all_ & ~left_out_, from, to, reading.needed().time});
+  }
+  reading.ledger->skip_to(to);
+  source_.reposition(*reading.cursor, to);
+}
+
+void Readings::skip(std::uint32_t number, Offset to) {
+  Reading& reading = (*this)[number];
+  CHECK(reading.priority == Priority::catch_up && reading.cursor && to <= *reading.to);
+  reading.ledger->skip_to(std::max(to, reading.ledger->next()));
+  if (to == *reading.to)
+    close_cursor(reading);
+  else
+    source_.reposition(*reading.cursor, to);
+}
+
+void Readings::abandon(PartitionId id) {
+  Partition& partition = at(id);
+  for (const auto number : {partition.live, partition.catch_up}) {
+    if (!number) continue;
+    Reading& reading = (*this)[*number];
+    close_cursor(reading);
+    reading.counts = false;
+  }
+  partition = Partition{};
+}
+
+// ---- targets that are left out
+
+TargetMask Readings::with_layers_behind(TargetMask targets) const {
+  TargetMask behind = 0;
+  bool deeper = false;
+  for (const TargetMask layer : layers_) {
+    if (deeper) behind |= layer;
+    deeper = deeper || (layer & targets) != 0;
+  }
+  return targets | behind;
+}
+
+void Readings::leave_out(TargetId target) {
+  CHECK((left_out_ & mask_of(target)) == 0);
+  left_out_ |= mask_of(target);
+  for (std::uint32_t i = 0; i < readings_.size(); ++i) {
+    if (!readings_[i] || !readings_[i]->counts) continue;
+    Reading& reading = *readings_[i];
+    if ((reading.targets & mask_of(target)) == 0) continue;
+    Partition& partition = at(reading.partition);
+    const Offset missed = reading.ledger->target_watermark(target);
+    if (reading.priority == Priority::live) {
+      partition.away[target] = {missed, reading.needed().time};
+      continue;
+    }
+    const Offset end = reading.cursor ? *reading.to : reading.ledger->next();
+    owe(partition, {mask_of(target), missed, end, reading.needed().time});
+    // Nobody is left whom it was opened for; what lies behind them is read again with them.
+    if ((reading.owed_to & ~left_out_) == 0) close_cursor(reading);
+  }
+}
+
+void Readings::take_in(TargetId target, MonoTime now) {
+  CHECK((left_out_ & mask_of(target)) != 0);
+  returned_[target.value()] = now;
+  left_out_ &= ~mask_of(target);
+  for (Partition& partition : partitions_) {
+    const auto away = partition.away.find(target);
+    if (away == partition.away.end()) continue;
+    const Offset next = (*this)[*partition.live].ledger->next();
+    const Away missed = away->second;
+    partition.away.erase(away);
+    if (missed.from < next) owe(partition, {mask_of(target), missed.from, next, missed.began});
+  }
+}
+
+// Ranges that are the same, or touch and are owed to the same targets, become one. When there are
+// too many, the two that are nearest to each other do, with what lies between them: purging it once
+// more is harmless.
+void Readings::owe(Partition& partition, const Owed& range) {
+  if (range.from >= range.to || range.targets == 0) return;
+  for (Owed& other : partition.owed) {
+    const bool same = other.from == range.from && other.to == range.to;
+    const bool touch =
+        other.targets == range.targets && other.from <= range.to && range.from <= other.to;
+    if (!same && !touch) continue;
+    other.targets |= range.targets;
+    other.from = std::min(other.from, range.from);
+    other.to = std::max(other.to, range.to);
+    other.began = std::min(other.began, range.began);
+    return;
+  }
+  partition.owed.push_back(range);
+  std::sort(partition.owed.begin(), partition.owed.end(),
+            [](const Owed& a, const Owed& b) { return a.from < b.from; });
+  if (partition.owed.size() <= kMostOwed) return;
+  std::size_t nearest = 0;
+  std::int64_t least = INT64_MAX;
+  for (std::size_t i = 0; i + 1 < partition.owed.size(); ++i) {
+    const std::int64_t gap = partition.owed[i + 1].from.value() - partition.owed[i].to.value();
+    if (gap < least) least = gap, nearest = i;
+  }
+  Owed& first = partition.owed[nearest];
+  const Owed& second = partition.owed[nearest + 1];
+  first.targets |= second.targets;
+  first.to = std::max(first.to, second.to);
+  first.began = std::min(first.began, second.began);
+  partition.owed.erase(partition.owed.begin() + static_cast<std::ptrdiff_t>(nearest) + 1);
+}
+
+void Readings::turn() {
+  for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
+    Partition& partition = partitions_[i];
+    if (partition.catch_up) {
+      Reading& reading = (*this)[*partition.catch_up];
+      if (reading.cursor && source_.position(*reading.cursor) >= *reading.to) {
+        close_cursor(reading);
+      }
+      // What it has read is on its way and holds the commit; the next one may begin.
+      if (!reading.cursor) partition.catch_up.reset();
+    }
+    if (!partition.catch_up && !partition.owed.empty()) {
+      open_catch_up(PartitionId{i}, partition);
+    }
+  }
+  for (auto& reading : readings_) {
+    if (reading && !reading->cursor && reading->ledger->unfinished_span() == 0) reading.reset();
+  }
+}
+
+// The oldest range that somebody waits for who is there.
+void Readings::open_catch_up(PartitionId id, Partition& partition) {
+  const auto due =
+      std::find_if(partition.owed.begin(), partition.owed.end(),
+                   [this](const Owed& owed) { return (owed.targets & ~left_out_) != 0; });
+  if (due == partition.owed.end()) return;
+  const Owed range = *due;
+  auto reading = std::make_unique<Reading>();
+  reading->partition = id;
+  reading->priority = Priority::catch_up;
+  reading->owed_to = range.targets & ~left_out_;
+  reading->targets = with_layers_behind(reading->owed_to);
+  reading->to = range.to;
+  reading->began = range.began;
+  for (std::uint16_t t = 0; t < targets_; ++t) {
+    if ((reading->owed_to & mask_of(TargetId{t})) == 0) continue;
+    reading->floor = std::max(reading->floor, returned_[t]);
+  }
+  reading->ledger = std::make_unique<Ledger>(range.from, targets_, ledger_capacity_);
+  reading->cursor =
+      source_.open(id, Range{range.from, range.to}, reading->targets, Priority::catch_up);
+  partition.owed.erase(due);
+  // Who is not there stays owed, also as one of those behind.
+  const TargetMask absent = (range.targets | reading->targets) & left_out_;
+  if (absent != 0) owe(partition, {absent, range.from, range.to, range.began});
+  partition.catch_up = add(std::move(reading));
+}
+
+// ---- what is known
+
+bool Readings::catching_up() const {
+  return std::any_of(partitions_.begin(), partitions_.end(),
+                     [](const Partition& partition) { return partition.catch_up.has_value(); });
+}
+
+Ledger::Watermark Readings::needed(PartitionId id) const {
+  const Partition* partition = find(id);
+  CHECK(partition != nullptr && partition->live);
+  Ledger::Watermark lowest = (*this)[*partition->live].needed();
+  const auto consider = [&lowest](Offset offset, std::optional<WallTime> time) {
+    if (offset < lowest.offset) lowest = {offset, time};
+  };
+  for (const auto& reading : readings_) {
+    if (!reading || !reading->counts || reading->partition != id) continue;
+    const Ledger::Watermark mark = reading->needed();
+    const bool done = !reading->cursor && reading->ledger->unfinished_span() == 0;
+    if (!done) consider(mark.offset, mark.time);
+  }
+  for (const Owed& owed : partition->owed) consider(owed.from, owed.began);
+  for (const auto& [target, away] : partition->away) consider(away.from, away.began);
+  return lowest;
+}
+
+std::uint64_t Readings::backlog(PartitionId id) const {
+  const Partition* partition = find(id);
+  if (partition == nullptr) return 0;
+  std::int64_t left = 0;
+  if (partition->catch_up) {
+    const Reading& reading = (*this)[*partition->catch_up];
+    if (reading.cursor) {
+      left += std::max<std::int64_t>(
+          0, reading.to->value() - source_.position(*reading.cursor).value());
+    }
+  }
+  for (const Owed& owed : partition->owed) {
+    if ((owed.targets & ~left_out_) != 0) left += owed.to.value() - owed.from.value();
+  }
+  return static_cast<std::uint64_t>(left);
+}
+
+std::uint64_t Readings::missed(TargetId target) const {
+  std::int64_t sum = 0;
+  for (const Partition& partition : partitions_) {
+    const auto away = partition.away.find(target);
+    if (away != partition.away.end()) {
+      sum += (*this)[*partition.live].ledger->next().value() - away->second.from.value();
+    }
+    for (const Owed& owed : partition.owed) {
+      if ((owed.targets & mask_of(target)) != 0) sum += owed.to.value() - owed.from.value();
+    }
+  }
+  return static_cast<std::uint64_t>(sum);
+}
+
+}  // namespace purgeline

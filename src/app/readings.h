@@ -1,0 +1,132 @@
+// Readings: which ranges of each partition are being read, for which targets, and which are still
+// owed to somebody. What is committed is the lowest offset that any of them needs.
+//
+// Place:  between the source's cursors and the ledgers; Partitions says where the live reading of
+//         a partition begins, the Pipeline which targets are behind.
+// Thread: the shard's.
+// Bound:  per partition one live reading, one catch-up reading, and kMostOwed ranges; those that
+//         end are kept until their last event is settled.
+//
+// Purges are idempotent and newer ones cover older ones, so ranges can be read side by side and in
+// any order. A range that was read for some targets only is owed to the others, and to the layers
+// behind each of them: those may have been filled again from its old copies.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ack/ledger.h"
+#include "purgeline/source.h"
+#include "purgeline/types.h"
+
+namespace purgeline {
+
+struct Reading {
+  PartitionId partition;
+  Priority priority{Priority::live};
+  TargetMask targets{0};
+  TargetMask owed_to{0};     // for a catch-up: those it is for; `targets` has also what lies behind
+  std::optional<Offset> to;  // exclusive; empty for live
+  std::optional<CursorId> cursor;  // empty: nothing more is read
+  bool counts{true};               // its offsets still mean something
+  // No version of its events is earlier: the last return of those it is owed to. While they were
+  // away, layers before them may have answered for these events after a purge that they got.
+  MonoTime floor{MonoTime::min()};
+  std::optional<WallTime> began;  // time of the last event before it
+  std::unique_ptr<Ledger> ledger;
+
+  // Everything below is finished, for the commit.
+  [[nodiscard]] Ledger::Watermark needed() const {
+    Ledger::Watermark mark = ledger->watermark();
+    if (!mark.time) mark.time = began;
+    return mark;
+  }
+};
+
+class Readings {
+ public:
+  static constexpr std::size_t kMostOwed = 32;
+
+  // `layers`: in refill order.
+  Readings(Source& source, const std::vector<std::vector<TargetId>>& layers,
+           std::size_t ledger_capacity);
+
+  // The live reading of a partition begins at `from`. What lies between `finished` and there is
+  // owed to all. REQUIRES: it has none. `began`: the time of the last event before `finished`.
+  void open_live(PartitionId partition, Offset from, std::optional<WallTime> began,
+                 Offset finished);
+  // It goes on at `to`, which is not before what it has read. What lies between is owed to all
+  // (`owed`), or is not in the log any more.
+  void jump(PartitionId partition, Offset to, bool owed);
+  // A catch-up goes on at `to`: what lies before is not in the log any more.
+  void skip(std::uint32_t reading, Offset to);
+  // The partition's offsets mean nothing any more: all reading of it ends and nothing is owed.
+  void abandon(PartitionId partition);
+
+  // A target is left out of all readings from now on, or is there again: it is owed what it
+  // missed. REQUIRES: called before the events of its deliveries are settled.
+  void leave_out(TargetId target);
+  void take_in(TargetId target, MonoTime now);
+
+  // Opens what is owed, ends what is done.
+  void turn();
+
+  // The number of the live, and of the catch-up reading.
+  [[nodiscard]] std::optional<std::uint32_t> live(PartitionId partition) const;
+  [[nodiscard]] std::optional<std::uint32_t> catch_up(PartitionId partition) const;
+  [[nodiscard]] Reading& operator[](std::uint32_t reading) { return *readings_[reading]; }
+  [[nodiscard]] const Reading& operator[](std::uint32_t reading) const {
+    return *readings_[reading];
+  }
+  [[nodiscard]] std::optional<std::uint32_t> find(CursorId cursor) const;
+
+  [[nodiscard]] bool catching_up() const;
+  // The position that is to be committed. REQUIRES: the partition has a live reading.
+  [[nodiscard]] Ledger::Watermark needed(PartitionId partition) const;
+  // Offsets that a backlog still has to read: of the catch-up and of all that is owed to targets
+  // which are there.
+  [[nodiscard]] std::uint64_t backlog(PartitionId partition) const;
+  // What a target that is left out has missed so far, in offsets over all partitions.
+  [[nodiscard]] std::uint64_t missed(TargetId target) const;
+
+ private:
+  struct Owed {
+    TargetMask targets{0};
+    Offset from;
+    Offset to;
+    std::optional<WallTime> began;
+  };
+  struct Away {  // where a target was left out of the live reading
+    Offset from;
+    std::optional<WallTime> began;
+  };
+  struct Partition {
+    std::optional<std::uint32_t> live, catch_up;
+    std::vector<Owed> owed;
+    std::map<TargetId, Away> away;
+  };
+
+  Partition& at(PartitionId partition);
+  [[nodiscard]] const Partition* find(PartitionId partition) const;
+  std::uint32_t add(std::unique_ptr<Reading> reading);
+  void close_cursor(Reading& reading);
+  void owe(Partition& partition, const Owed& range);
+  void open_catch_up(PartitionId id, Partition& partition);
+  [[nodiscard]] TargetMask with_layers_behind(TargetMask targets) const;
+
+  Source& source_;
+  const std::size_t ledger_capacity_;
+  std::uint32_t targets_{0};  // how many
+  std::vector<TargetMask> layers_;
+  TargetMask all_{0};
+  TargetMask left_out_{0};
+  std::array<MonoTime, kMaxTargets> returned_;
+  std::vector<std::unique_ptr<Reading>> readings_;  // empty places are used again
+  std::vector<Partition> partitions_;               // by PartitionId
+};
+
+}  // namespace purgeline

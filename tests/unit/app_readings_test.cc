@@ -1,0 +1,247 @@
+// Ranges: what is read for whom, what is owed, and what may be committed.
+#include "app/readings.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace purgeline {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr TargetId kBackend{0};
+constexpr TargetId kOther{1};  // second target of the backend layer
+constexpr TargetId kFrontend{2};
+constexpr PartitionId kP{0};
+constexpr MonoTime kNow{seconds(50)};
+
+// Cursors and nothing else.
+struct FakeSource : Source {
+  struct Cursor {
+    Range range;
+    TargetMask targets;
+    Priority priority;
+    Offset position;
+  };
+  void start(SourceListener&) override {}
+  void poll() override {}
+  [[nodiscard]] bool partition_is_new(PartitionId) const override { return false; }
+  CursorId open(PartitionId, Range range, std::uint32_t targets, Priority priority) override {
+    const CursorId id(next++);
+    cursors[id] = {range, targets, priority, range.from};
+    return id;
+  }
+  void reposition(CursorId cursor, Offset from) override { cursors.at(cursor).position = from; }
+  void close(CursorId cursor) override { cursors.erase(cursor); }
+  std::size_t read(CursorId, std::size_t, RecordSink&) override { return 0; }
+  [[nodiscard]] Offset position(CursorId cursor) const override {
+    return cursors.at(cursor).position;
+  }
+  [[nodiscard]] std::optional<LogEnds> ends(PartitionId) const override { return std::nullopt; }
+  void ask_ends(PartitionId, std::uint64_t) override {}
+  void find(PartitionId, WallTime, std::uint64_t) override {}
+  void stop() override {}
+
+  std::uint32_t next{0};
+  std::map<CursorId, Cursor> cursors;
+};
+
+struct ReadingsTest : testing::Test {
+  Reading& live() { return readings[readings.live(kP).value()]; }
+  Reading& catch_up() { return readings[readings.catch_up(kP).value()]; }
+  // The reading gets the event at `offset`; all its targets are to settle it.
+  std::uint64_t read(Reading& reading, std::int64_t offset) {
+    source.cursors.at(*reading.cursor).position = Offset{offset + 1};
+    return reading.ledger->note(Offset{offset}, reading.targets, WallTime{seconds(offset)});
+  }
+  void settle(Reading& reading, std::uint64_t sequence, TargetMask targets) {
+    for (std::uint16_t t = 0; t < 3; ++t) {
+      if ((targets & mask_of(TargetId{t})) != 0) reading.ledger->settle(sequence, TargetId{t});
+    }
+  }
+  void finish(Reading& reading, std::int64_t from, std::int64_t to) {
+    for (std::int64_t o = from; o < to; ++o) settle(reading, read(reading, o), reading.targets);
+  }
+  std::int64_t needed() { return readings.needed(kP).offset.value(); }
+
+  FakeSource source;
+  Readings readings{source, {{kBackend, kOther}, {kFrontend}}, 1000};
+};
+
+TEST_F(ReadingsTest, OneLiveReadingDoesItAll) {
+  readings.open_live(kP, Offset{5}, {}, Offset{5});
+  EXPECT_EQ(needed(), 5);
+  finish(live(), 5, 9);
+  readings.turn();
+  EXPECT_EQ(needed(), 9);
+  EXPECT_FALSE(readings.catch_up(kP).has_value());
+  EXPECT_EQ(source.cursors.size(), 1u);
+}
+
+TEST_F(ReadingsTest, ABacklogIsReadBesideTheLiveEndAndHoldsTheCommit) {
+  readings.open_live(kP, Offset{100}, WallTime{seconds(4)}, Offset{5});
+  readings.turn();
+  const auto& cursor = source.cursors.at(*catch_up().cursor);
+  EXPECT_EQ(cursor.range.from, Offset{5});
+  EXPECT_EQ(cursor.range.to, Offset{100});
+  EXPECT_EQ(cursor.priority, Priority::catch_up);
+  EXPECT_EQ(readings.backlog(kP), 95u);
+  finish(live(), 100, 120);
+  EXPECT_EQ(needed(), 5);
+  EXPECT_EQ(readings.needed(kP).time, WallTime{seconds(4)});
+  finish(catch_up(), 5, 99);
+  EXPECT_EQ(needed(), 99);
+  Reading& last = catch_up();
+  const std::uint64_t sequence = read(last, 99);
+  readings.turn();  // all is read, and one event is on its way
+  EXPECT_FALSE(readings.catch_up(kP).has_value());
+  EXPECT_EQ(readings.backlog(kP), 0u);
+  EXPECT_EQ(needed(), 99);
+  settle(last, sequence, last.targets);
+  readings.turn();
+  EXPECT_EQ(needed(), 120);
+  EXPECT_EQ(source.cursors.size(), 1u);
+}
+
+TEST_F(ReadingsTest, WhoIsBehindHoldsTheCommitAndGetsItsRangeWithTheLayersBehindIt) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  finish(live(), 0, 10);
+  const std::uint64_t open = read(live(), 10);
+  settle(live(), open, mask_of(kOther));
+  readings.leave_out(kBackend);
+  settle(live(), open, mask_of(kBackend) | mask_of(kFrontend));
+  finish(live(), 11, 30);
+  EXPECT_EQ(needed(), 10);
+  EXPECT_EQ(readings.missed(kBackend), 20u);
+  readings.turn();
+  EXPECT_FALSE(readings.catch_up(kP).has_value()) << "nothing is read for who is not there";
+  readings.take_in(kBackend, kNow);
+  readings.turn();
+  EXPECT_EQ(catch_up().targets, mask_of(kBackend) | mask_of(kFrontend));
+  EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.from, Offset{10});
+  EXPECT_EQ(catch_up().to, Offset{30});
+  EXPECT_EQ(catch_up().floor, kNow);
+  EXPECT_EQ(needed(), 10);
+  finish(catch_up(), 10, 30);
+  readings.turn();
+  EXPECT_EQ(needed(), 30);
+  EXPECT_EQ(readings.missed(kBackend), 0u);
+}
+
+TEST_F(ReadingsTest, BehindAgainDuringItsCatchUpItIsOwedTheRest) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.leave_out(kBackend);
+  finish(live(), 0, 50);
+  readings.take_in(kBackend, kNow);
+  readings.turn();
+  finish(catch_up(), 0, 20);
+  readings.leave_out(kBackend);
+  readings.turn();
+  EXPECT_FALSE(readings.catch_up(kP).has_value()) << "nobody is there for whom it was opened";
+  EXPECT_EQ(needed(), 20);
+  finish(live(), 50, 60);
+  readings.take_in(kBackend, kNow);
+  readings.turn();
+  EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.from, Offset{20});
+}
+
+TEST_F(ReadingsTest, ALayerBehindThatIsAwayItselfIsOwedTheRangeToo) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.leave_out(kBackend);
+  finish(live(), 0, 50);
+  readings.leave_out(kFrontend);
+  readings.take_in(kBackend, kNow);
+  readings.turn();
+  finish(catch_up(), 0, 50);
+  readings.turn();
+  EXPECT_EQ(needed(), 0) << "the frontend has still to be purged after the backend's catch-up";
+  readings.take_in(kFrontend, kNow + seconds(1));
+  readings.turn();
+  EXPECT_EQ(catch_up().targets, mask_of(kFrontend));
+  EXPECT_EQ(catch_up().floor, kNow + seconds(1));
+  finish(catch_up(), 0, 50);
+  readings.turn();
+  EXPECT_EQ(needed(), 50);
+}
+
+TEST_F(ReadingsTest, AJumpOwesWhatLiesBetweenToAllWhoAreThere) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.leave_out(kOther);
+  finish(live(), 0, 5);
+  readings.jump(kP, Offset{100}, true);
+  EXPECT_EQ(source.cursors.at(*live().cursor).position, Offset{100});
+  EXPECT_EQ(needed(), 0) << "who is away has missed everything";
+  readings.turn();
+  EXPECT_EQ(catch_up().owed_to, mask_of(kBackend) | mask_of(kFrontend));
+  EXPECT_EQ(catch_up().to, Offset{100});
+}
+
+TEST_F(ReadingsTest, AbandonedReadingsHoldNothing) {
+  readings.open_live(kP, Offset{100}, {}, Offset{5});
+  readings.turn();
+  Reading& old = live();
+  const std::uint64_t sequence = read(old, 100);
+  readings.abandon(kP);
+  EXPECT_TRUE(source.cursors.empty());
+  readings.open_live(kP, Offset{2}, {}, Offset{2});
+  EXPECT_EQ(needed(), 2);
+  settle(old, sequence, old.targets);  // its deliveries end all the same
+  readings.turn();
+  finish(live(), 2, 4);
+  EXPECT_EQ(needed(), 4);
+}
+
+TEST_F(ReadingsTest, WhoIsAwayWhenAPartitionStartsMissesItFromItsFirstOffset) {
+  readings.open_live(PartitionId{1}, Offset{0}, {}, Offset{0});
+  readings.leave_out(kFrontend);
+  readings.open_live(kP, Offset{40}, {}, Offset{10});
+  finish(live(), 40, 50);
+  readings.turn();
+  finish(catch_up(), 10, 40);
+  readings.turn();
+  EXPECT_EQ(needed(), 10);
+}
+
+TEST_F(ReadingsTest, RangesThatTouchBecomeOneAndTheirNumberIsBounded) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.jump(kP, Offset{10}, true);
+  readings.jump(kP, Offset{30}, true);
+  readings.turn();
+  EXPECT_EQ(catch_up().to, Offset{30});
+  std::int64_t at = 30;
+  for (int i = 0; i < 200; ++i) {  // each away for ten events, with ten others between
+    readings.leave_out(kFrontend);
+    finish(live(), at, at + 10);
+    readings.take_in(kFrontend, kNow);
+    finish(live(), at + 10, at + 20);
+    at += 20;
+  }
+  EXPECT_LE(readings.backlog(kP), static_cast<std::uint64_t>(at));
+  finish(catch_up(), 0, 30);
+  int ranges = 0;
+  std::int64_t last = 0;
+  for (readings.turn(); readings.catch_up(kP).has_value(); readings.turn()) {
+    ++ranges;
+    const Offset from = source.cursors.at(*catch_up().cursor).range.from;
+    EXPECT_GE(from.value(), last);
+    last = catch_up().to->value();
+    finish(catch_up(), from.value(), last);
+  }
+  EXPECT_LE(ranges, static_cast<int>(Readings::kMostOwed));
+  EXPECT_EQ(needed(), at);
+}
+
+TEST_F(ReadingsTest, AGapInABacklogIsPassedOver) {
+  readings.open_live(kP, Offset{100}, {}, Offset{5});
+  readings.turn();
+  readings.skip(readings.catch_up(kP).value(), Offset{60});
+  EXPECT_EQ(needed(), 60);
+  EXPECT_EQ(readings.backlog(kP), 40u);
+  readings.skip(readings.catch_up(kP).value(), Offset{100});
+  readings.turn();
+  EXPECT_EQ(needed(), 100);
+}
+
+}  // namespace
+}  // namespace purgeline
