@@ -145,7 +145,7 @@ class Path : public JourneySink, public OutcomeSink {
   }
 
  private:
-  static constexpr std::chrono::microseconds kTick{500};
+  static constexpr std::chrono::microseconds kTick{1000};  // as the pipeline has it at such rates
   static constexpr Duration kLongestSleep = std::chrono::seconds(1);
 
   static TargetSpec target_of(const Cache& cache) {
