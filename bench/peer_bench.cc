@@ -129,9 +129,11 @@ class Path : public JourneySink, public OutcomeSink {
       for (; next < purges && journeys_.room() > 0 && !ledger_.full(); ++next) accept(round, next);
       dispatcher_.turn();
       if (finished_ == wanted) break;
-      made_->transport->turn(std::min(dispatcher_.next_due(), clock_.now() + kLongestSleep), kTick);
+      MonoTime until = std::min(dispatcher_.next_due(), clock_.now() + kLongestSleep);
+      until = std::min(until, coalescer_.next_due().value_or(until));
+      made_->transport->turn(until, kTick);
     }
-    CHECK(bad_ == 0);
+    CHECK(dead_ == 0);
   }
   [[nodiscard]] const std::string& backend() const { return made_->backend; }
 
@@ -140,7 +142,7 @@ class Path : public JourneySink, public OutcomeSink {
   }
   void on_finished(const FinishedEvent& /*event*/) override { ++finished_; }
   void on_outcome(DeliveryId id, const Outcome& outcome) override {
-    bad_ += is_good(outcome.result) ? 0 : 1;
+    dead_ += is_dead(outcome.result) ? 1 : 0;  // others are sent again
     coalescer_.complete(id, outcome);
   }
 
@@ -175,7 +177,7 @@ class Path : public JourneySink, public OutcomeSink {
   Dispatcher dispatcher_;
   std::int64_t offset_{0};
   std::uint64_t finished_{0};
-  std::uint64_t bad_{0};
+  std::uint64_t dead_{0};
 };
 
 template <class Run>
