@@ -12,7 +12,7 @@ struct MockLog {
   std::string brokers;
 };
 
-// `events` distinct purge events of about 360 bytes, as MediaWiki sends them, over `partitions` of
+// `events` distinct purge events of about 317 bytes, as MediaWiki sends them, over `partitions` of
 // the topic "purge". Returns when they are all there. The mock keeps 5 MB per partition.
 [[nodiscard]] MockLog start_mock_log(long events, int partitions);
 

@@ -4,12 +4,15 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -19,6 +22,7 @@
 #include "mock_log.h"
 #include "null_sink.h"
 #include "purgeline/check.h"
+#include "row.h"
 
 namespace purgeline::bench {
 namespace {
@@ -41,8 +45,7 @@ double resident_mib() {
 
 Config config_of(const MockLog& log, const NullSink& sink, const std::string& folder) {
   std::string yaml = "state_dir: " + folder + "\nlog: {kafka: {brokers: [" + log.brokers +
-                     "], topics: [purge], group: bench, start_at: earliest}}\npurge:\n"
-                     "  coalesce: {capacity: 1000000}\n  layers:\n";
+                     "], topics: [purge], group: bench, start_at: earliest}}\npurge:\n  layers:\n";
   const char* names[] = {"backend", "frontend"};
   for (int i = 0; i < 2; ++i) {
     yaml += std::string("    - {name: ") + names[i] +
@@ -55,76 +58,137 @@ Config config_of(const MockLog& log, const NullSink& sink, const std::string& fo
   return *result.config;
 }
 
+LogOptions warnings_only() {
+  LogOptions options;
+  options.level = LogLevel::warning;
+  return options;
+}
+
+// Everything that `purgeline run` has beside the admin page, with the defaults of the
+// configuration, and what it reads from and sends to.
+class World {
+ public:
+  World(long events, int partitions)
+      : sink(start_null_sink()),
+        log(start_mock_log(events, partitions)),
+        folder_((std::filesystem::temp_directory_path() /
+                 ("purgeline-bench-" + std::to_string(::getpid())))
+                    .string()),
+        output_(warnings_only()) {
+    std::filesystem::create_directory(folder_);
+    config_ = config_of(log, sink, folder_);
+    auto store = StoreThread::open(folder_ + "/state.db", store_clock_);
+    CHECK(store.has_value());
+    store_ = std::move(*store);
+    shard.emplace(config_, *store_, output_, board, heartbeat_);
+  }
+  ~World() {
+    shard->stop();
+    static_cast<void>(shard->wait());
+    ::kill(sink.process, SIGKILL);
+    ::kill(log.process, SIGKILL);
+    while (::wait(nullptr) > 0) {
+    }
+    std::filesystem::remove_all(folder_);
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  NullSink sink;
+  MockLog log;
+  SnapshotBoard board;
+  std::optional<Shard> shard;
+
+ private:
+  std::string folder_;
+  Config config_;
+  SystemClock store_clock_;
+  LogOutput output_;
+  Heartbeat heartbeat_;
+  std::unique_ptr<StoreThread> store_;
+};
+
 double committed(const SnapshotBoard& board) {
   double total = 0;
   for (const auto& partition : board.copy().partitions) total += partition.metrics.committed;
   return total;
 }
 
+class Stopwatch {
+ public:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_{std::chrono::steady_clock::now()};
+};
+
+void pause_ms(int ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+}
+
+// Memory once everything is up and nothing has come yet.
+int run_idle() {
+  World world(0, 1);
+  CHECK(world.shard->start().has_value());
+  const Stopwatch watch;
+  const auto up = [&world] {
+    const auto targets = world.board.copy().targets;
+    return targets.size() == 2 &&
+           std::all_of(targets.begin(), targets.end(),
+                       [](const auto& target) { return target.state == TargetState::up; });
+  };
+  while (!up() && watch.seconds() < 30) pause_ms(20);
+  CHECK(up());
+  print_row({"P12", "resident memory when idle, MiB", 64, resident_mib(), Better::lower});
+  return 0;
+}
+
 int run(long events) {
-  const NullSink sink = start_null_sink();
-  const MockLog log = start_mock_log(events, 64);
-  const std::string folder =
-      (std::filesystem::temp_directory_path() / ("purgeline-bench-" + std::to_string(::getpid())))
-          .string();
-  std::filesystem::create_directory(folder);
-  const Config config = config_of(log, sink, folder);
-  LogOptions log_options;
-  log_options.level = LogLevel::warning;
-  LogOutput output(log_options);
-  SystemClock store_clock;
-  auto store = StoreThread::open(folder + "/state.db", store_clock);
-  CHECK(store.has_value());
-  SnapshotBoard board;
-  Heartbeat heartbeat;
-  Shard shard(config, **store, output, board, heartbeat);
+  World world(events, 64);
+  const SinkCounts* counts = world.sink.counts;
   const double idle = resident_mib();
   const double cpu = cpu_seconds();
-  const auto begin = std::chrono::steady_clock::now();
-  const Status started = shard.start();
-  CHECK(started.has_value());
-  const auto passed = [begin] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  };
-  while (sink.counts[1].distinct < static_cast<std::uint64_t>(events) && passed() < 300) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const Stopwatch watch;
+  CHECK(world.shard->start().has_value());
+  while (counts[1].distinct < static_cast<std::uint64_t>(events) && watch.seconds() < 300) {
+    pause_ms(2);
   }
-  const double seconds = passed();
-  while (committed(board) < static_cast<double>(events) && passed() < 320) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const double seconds = watch.seconds();
+  while (committed(world.board) < static_cast<double>(events) && watch.seconds() < 320) {
+    pause_ms(20);
   }
   const double used = cpu_seconds() - cpu;
-  std::printf("events %ld, to two layers\n", events);
+  std::printf("events %ld, to two layers, I/O by %s\n", events,
+              world.board.copy().io_backend.c_str());
   std::printf("  events/s            %.0f\n", static_cast<double>(events) / seconds);
-  std::printf("  router CPU          %.2f us/event, %.2f s per million purges\n",
-              used * 1e6 / static_cast<double>(events),
+  std::printf("  router CPU          %.2f s per million purges\n",
               used * 1e6 / 2 / static_cast<double>(events));
   std::printf("  resident            %.0f MiB before, %.0f MiB after\n", idle, resident_mib());
-  bool all = committed(board) >= static_cast<double>(events);
-  std::printf("  committed           %.0f\n", committed(board));
+  bool all = committed(world.board) >= static_cast<double>(events);
+  std::printf("  committed           %.0f\n", committed(world.board));
   for (int i = 0; i < 2; ++i) {
     std::printf("  layer %d             %llu requests, %llu distinct URLs\n", i + 1,
-                static_cast<unsigned long long>(sink.counts[i].requests),
-                static_cast<unsigned long long>(sink.counts[i].distinct));
-    all = all && sink.counts[i].distinct == static_cast<std::uint64_t>(events);
+                static_cast<unsigned long long>(counts[i].requests),
+                static_cast<unsigned long long>(counts[i].distinct));
+    all = all && counts[i].distinct == static_cast<std::uint64_t>(events);
   }
-  shard.stop();
-  static_cast<void>(shard.wait());
-  ::kill(sink.process, SIGKILL);
-  ::kill(log.process, SIGKILL);
-  while (::wait(nullptr) > 0) {
-  }
-  std::filesystem::remove_all(folder);
+  print_row({"P8", "router CPU per event into the null sink, us", 3.6,
+             used * 1e6 / static_cast<double>(events), Better::lower});
   return all ? 0 : 1;
 }
 
 }  // namespace
 }  // namespace purgeline::bench
 
+// `shard_bench [EVENTS]`, or `shard_bench idle`.
 int main(int argc, char** argv) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);  // as the daemon does
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
   mallopt(M_ARENA_MAX, 2);
-  return purgeline::bench::run(argc > 1 ? std::atol(argv[1]) : 300000);
+  const std::string what = argc > 1 ? argv[1] : "300000";
+  return what == "idle" ? purgeline::bench::run_idle()
+                        : purgeline::bench::run(std::atol(what.c_str()));
 }

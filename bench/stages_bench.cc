@@ -1,25 +1,16 @@
-// The stages alone: decode, and coalesce with journeys and ledger.
+// The stages alone: decode, coalesce with journeys and ledger, and the ledger by itself.
 #include <benchmark/benchmark.h>
 
 #include <string>
 
 #include "ack/ledger.h"
+#include "bench_clock.h"
 #include "coalesce/journeys.h"
 #include "decode/resource_change.h"
+#include "support/allocations.h"
 
 namespace purgeline {
 namespace {
-
-class BenchClock : public Clock {
- public:
-  [[nodiscard]] MonoTime now() const override { return now_; }
-  [[nodiscard]] WallTime wall() const override { return {}; }
-  [[nodiscard]] bool wall_synchronised() const override { return true; }
-  void refresh() override { now_ += std::chrono::microseconds(1); }
-
- private:
-  MonoTime now_{std::chrono::hours(1)};
-};
 
 void decode(benchmark::State& state, const std::string& json) {
   PurgeDecoder decoder;
@@ -59,7 +50,7 @@ struct Done : JourneySink {
 
 // An event through two layers, each answered at once. `urls`: how many different ones come in turn.
 void coalesce(benchmark::State& state, std::uint64_t urls) {
-  BenchClock clock;
+  bench::BenchClock clock;
   Ledger ledger(Offset{0}, 2, 100000);
   Done done(ledger);
   Coalescer coalescer({200000, 256 << 20, 200000, 2, Duration(0)}, clock);
@@ -97,6 +88,45 @@ void BM_coalesce_repeats(benchmark::State& state) {
   coalesce(state, 8);
 }
 BENCHMARK(BM_coalesce_repeats);
+
+// An event noted and settled by two targets. `oldest_last`: the first of each 64 is settled last,
+// so that the watermark waits for it and then takes 64 at once.
+void ack(benchmark::State& state, bool oldest_last) {
+  constexpr std::uint64_t kBatch = 64;
+  Ledger ledger(Offset{0}, 2, 100000);
+  std::int64_t offset = 0;
+  const auto batch = [&] {
+    std::uint64_t first = 0;
+    for (std::uint64_t i = 0; i < kBatch; ++i) {
+      const std::uint64_t sequence = ledger.note(Offset{offset++}, 0b11, WallTime{});
+      if (i == 0) first = sequence;
+    }
+    for (const TargetId target : {TargetId{0}, TargetId{1}}) {
+      for (std::uint64_t i = 0; i < kBatch; ++i) {
+        ledger.settle(first + (oldest_last ? kBatch - 1 - i : i), target);
+      }
+    }
+    benchmark::DoNotOptimize(ledger.watermark());
+  };
+  batch();
+  const std::size_t allocated = test::allocations();
+  for (auto _ : state) batch();
+  const auto more = static_cast<double>(test::allocations() - allocated);
+  state.counters["allocations"] = more;
+  state.counters["per event"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kBatch),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void BM_ack_in_order(benchmark::State& state) {
+  ack(state, false);
+}
+BENCHMARK(BM_ack_in_order);
+
+void BM_ack_oldest_last(benchmark::State& state) {
+  ack(state, true);
+}
+BENCHMARK(BM_ack_oldest_last);
 
 }  // namespace
 }  // namespace purgeline

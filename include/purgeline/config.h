@@ -35,6 +35,13 @@ struct StartNow {
 };
 using StartAt = std::variant<StartEarliest, StartNow, Duration /*back from now*/, WallTime>;
 
+// A text that stands in the configuration, or in a file of its own, as secrets should.
+struct TextOrFile {
+  std::string text;  // also when it was read from the file
+  std::string file;  // absolute path; empty when the text was written as it is
+  friend bool operator==(const TextOrFile&, const TextOrFile&) = default;
+};
+
 enum class IoKind : std::uint8_t { automatic, uring, epoll };
 enum class LogFormat : std::uint8_t { text, json };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
@@ -48,7 +55,7 @@ using percent = std::uint32_t;  // 0 to 100
 using count = std::uint64_t;
 using text = std::string;
 using text_list = std::vector<std::string>;
-using text_map = std::map<std::string, std::string>;
+using text_map = std::map<std::string, TextOrFile>;
 using boolean = bool;
 using address = Endpoint;
 using address_list = std::vector<Endpoint>;

@@ -35,7 +35,9 @@ KafkaOptions kafka_options(const Config& config, EventLog& log) {
   for (const Endpoint& broker : config.log.kafka.brokers) options.brokers.push_back(broker.text);
   options.topics = config.log.kafka.topics;
   options.group = config.log.kafka.group.empty() ? host_name() : config.log.kafka.group;
-  options.properties = config.log.kafka.properties;
+  for (const auto& [name, value] : config.log.kafka.properties) {
+    options.properties[name] = value.text;
+  }
   options.log = [&log](int level, std::string line) {
     const LogLevel ours = level <= 3   ? LogLevel::error
                           : level <= 4 ? LogLevel::warning

@@ -76,13 +76,17 @@ class Binder {
     }
   }
 
-  void key(const KeySpec& spec, std::map<std::string, std::string>& field) {
+  void key(const KeySpec& spec, std::map<std::string, TextOrFile>& field) {
     const std::string path = join_path(path_, spec.name);
     const Node* found = child(spec.name);
     origins_[path] = found == nullptr ? "default" : origin_of(sources_, found->mark);
     if (found == nullptr) return;
     for (const Member& member : found->members) {
-      scalar(spec, member.value.text, field[member.key]);
+      TextOrFile& value = field[member.key];
+      if (const Node* file = member.value.find("file"); file != nullptr)
+        value.file = file->text;
+      else
+        scalar(spec, member.value.text, value.text);
       origins_[join_path(path, member.key)] = origin_of(sources_, member.value.mark);
     }
   }

@@ -13,6 +13,7 @@ namespace {
 
 using Kind = Node::Kind;
 
+constexpr const char* kPropertyValue = "text or {file: /path}";
 constexpr std::string_view kPropertyLetters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -192,10 +193,22 @@ class Checker {
         problems_.add(member.mark, here,
                       {"is not a property's name", "", "letters, digits, '.', '_' and '-'", ""});
       } else if (member.value.kind == Kind::null) {
-        report(member.mark, here, "has no value", member.value, "text");
+        report(member.mark, here, "has no value", member.value, kPropertyValue);
       } else {
-        scalar(spec, member.value, here);
+        property(spec, member.value, here);
       }
+    }
+  }
+
+  void property(const KeySpec& spec, const Node& node, const std::string& path) {
+    if (node.kind == Kind::scalar || node.kind == Kind::refused) return scalar(spec, node, path);
+    const Node* file = node.members.size() == 1 ? node.find("file") : nullptr;
+    if (file == nullptr) {
+      report(node.mark, path, "must be a single value", node, kPropertyValue);
+    } else if (file->kind != Kind::refused &&
+               (file->kind != Kind::scalar || file->text.empty() || file->text[0] != '/')) {
+      report(file->mark, join_path(path, "file"), "is not an absolute path", *file,
+             "a path that begins with /");
     }
   }
 

@@ -33,6 +33,10 @@ there is one. `purgeline config show` prints the values in force, and where each
   `PURGELINE__PURGE__LAYERS__0__DEPTH=32`, `PURGELINE__LOG__KAFKA__TOPICS__0=purges`. An index one
   past the end adds an item. Properties of librdkafka have `_` for `.`:
   `PURGELINE__LOG__KAFKA__PROPERTIES__SASL_PASSWORD`. No text of a file is replaced by variables.
+- A property of librdkafka may be `{file: /path}`: its value is then the text of that file, without
+  the line end it ends with, read when the configuration is. Keep secrets there, readable by the
+  daemon's user only: `sasl.password: {file: /run/credentials/purgeline.service/kafka}` with
+  `LoadCredential=kafka:/etc/purgeline/kafka` in the unit. `config show` prints the path.
 - Values of librdkafka's properties with `password`, `secret`, `.pem` or `.config` in their names
   are never printed.
 - Unknown keys, keys that stand twice, aliases, anchors, tags and second documents are errors. A

@@ -1,15 +1,13 @@
 #include "control/config_load.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <string_view>
 #include <system_error>
 
 #include "control/config_check.h"
+#include "control/config_file.h"
 #include "control/config_merge.h"
 #include "control/config_text.h"
 #include "control/config_yaml.h"
@@ -37,7 +35,7 @@ class Loader {
 
   void add_file(const std::filesystem::path& path) {
     std::string text;
-    const std::string wrong = read(path, text);
+    const std::string wrong = config::read_file(path.string(), config::kMaxFileBytes, text);
     if (wrong.empty()) {
       add_text(path.string(), text);
     } else {
@@ -79,6 +77,7 @@ class Loader {
                        problems_);
     config::Bound bound = config::bind(root, sources_);
     config::check_relations(bound.config, root, problems_);
+    config::read_property_files(bound.config, root, problems_);
     result.errors = problems_.take();
     if (!result.errors.empty()) return result;
     result.config = std::move(bound.config);
@@ -90,32 +89,6 @@ class Loader {
   void refuse(const std::filesystem::path& path, const std::string& message) {
     sources_.push_back({config::printable(path.string()), {}, true});
     problems_.add({sources_.size() - 1, 0, 0}, "", {message, "", "", ""});
-  }
-
-  // The file's text; what is wrong with it otherwise. Neither a pipe nor a huge file can hold this
-  // up.
-  static std::string read(const std::filesystem::path& path, std::string& text) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) return "cannot be opened: " + std::generic_category().message(errno);
-    std::string wrong = read_from(fd, text);
-    ::close(fd);
-    return wrong;
-  }
-
-  static std::string read_from(int fd, std::string& text) {
-    struct stat status {};
-    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return "is not a regular file";
-    text.resize(config::kMaxFileBytes + 1);
-    std::size_t length = 0;
-    while (length < text.size()) {
-      const ssize_t count = ::read(fd, text.data() + length, text.size() - length);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return "cannot be read: " + std::generic_category().message(errno);
-      if (count == 0) break;
-      length += static_cast<std::size_t>(count);
-    }
-    text.resize(length);
-    return length > config::kMaxFileBytes ? "is larger than 1 MiB" : "";
   }
 
   config::SchemaNode schema_{config::make_schema()};

@@ -1,3 +1,6 @@
+#include <re2/re2.h>
+#include <re2/set.h>
+
 #include <map>
 #include <string>
 #include <string_view>
@@ -6,6 +9,7 @@
 #include "control/config_bind.h"
 #include "control/config_check.h"
 #include "control/config_text.h"
+#include "purgeline/host_pattern.h"
 #include "purgeline/types.h"
 
 namespace purgeline::config {
@@ -15,8 +19,6 @@ constexpr std::size_t kMaxTopic = 249;      // Kafka's own limit
 constexpr std::size_t kMaxStateDir = 1024;  // leaves room for the files in it below PATH_MAX
 constexpr std::string_view kTopicLetters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-constexpr std::string_view kHostLetters =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:[]";
 
 // The node at a path such as purge.layers[0].targets[1], or the nearest one above it.
 Mark mark_at(const Node& root, std::string_view path) {
@@ -93,22 +95,48 @@ class Relations {
     }
   }
 
-  // Expressions are compiled by the stage that uses them; here only what cannot be a host.
+  // The router reads the lists again when it starts; here every mistake is told with its place.
   void check_hosts(const std::string& list, const std::vector<std::string>& hosts) {
+    RE2::Options options;
+    options.set_max_mem(kHostExpressionMemory);
+    options.set_log_errors(false);
+    options.set_case_sensitive(false);
+    RE2::Set expressions(options, RE2::ANCHOR_BOTH);
+    bool compile = false;
     for (std::size_t i = 0; i < hosts.size(); ++i) {
-      std::string_view host = hosts[i];
-      const bool expression = host.size() > 2 && host.front() == '/' && host.back() == '/';
-      if (expression) continue;
-      if (host.substr(0, 2) == "*.") host.remove_prefix(2);
-      if (!host.empty() && host.find_first_not_of(kHostLetters) == std::string_view::npos) continue;
-      std::string meant;
-      const std::size_t scheme = host.find("://");
-      if (scheme != std::string_view::npos) {
-        meant = host.substr(scheme + 3, host.find('/', scheme + 3) - scheme - 3);
+      const auto parsed = parse_host_pattern(hosts[i]);
+      std::string wrong;
+      if (!parsed) {
+        wrong = parsed.error().detail;
+      } else if (parsed->kind == HostPatternKind::expression) {
+        compile = true;
+        std::string words;
+        if (expressions.Add(parsed->text, &words) < 0) {
+          wrong = refused_expression(parsed->text, words);
+        }
       }
+      if (wrong.empty()) continue;
       report(index_path(list, i),
-             {"is not a host", hosts[i], "www.example.org, *.example.org or /expression/", meant});
+             {wrong, hosts[i], "www.example.org, *.example.org or /expression/",
+              host_meant(hosts[i])});
     }
+    if (compile && !expressions.Compile()) {
+      report(list, {"has expressions that need too much memory together", "",
+                    "8 MiB once they are compiled", ""});
+    }
+  }
+
+  // The host of a URL, or of a host with a port; empty when there is none.
+  static std::string host_meant(std::string_view written) {
+    if (const std::size_t scheme = written.find("://"); scheme != std::string_view::npos) {
+      written.remove_prefix(scheme + 3);
+    }
+    written = written.substr(0, written.find('/'));
+    if (const std::size_t colon = written.rfind(':');
+        colon != std::string_view::npos && written.back() != ']') {
+      written = written.substr(0, colon);
+    }
+    return parse_host_pattern(written) ? std::string(written) : "";
   }
 
   void check_layers() {

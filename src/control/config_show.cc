@@ -77,11 +77,12 @@ class Printer {
     }
   }
 
-  void key(const KeySpec& spec, const std::map<std::string, std::string>& field) {
+  void key(const KeySpec& spec, const std::map<std::string, TextOrFile>& field) {
     const std::string path = join_path(path_, spec.name);
     line(spec.name, field.empty() ? "{}" : "", path);
-    for (const auto& [name, text] : field) {
-      const std::string shown = is_secret(name) ? kMasked : yaml_text(text);
+    for (const auto& [name, value] : field) {
+      std::string shown = is_secret(name) ? kMasked : yaml_text(value.text);
+      if (!value.file.empty()) shown = "{file: " + yaml_text(value.file) + "}";
       raw(2, yaml_text(name) + ": " + shown, join_path(path, name));
     }
   }

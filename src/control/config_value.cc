@@ -301,7 +301,7 @@ std::string allowed_text(const KeySpec& spec) {
     const std::string items = "a list of " + form_text(spec.item_type());
     return range.empty() ? items : items + ", " + range + " items";
   }
-  if (spec.is_map()) return "names with text";
+  if (spec.is_map()) return "names with text or {file: /path}";
   if (spec.type == ValueType::text && !range.empty()) return "text, " + range + " characters";
   return with_range(form_text(spec.type), range);
 }

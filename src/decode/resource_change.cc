@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "decode/time.h"
@@ -15,8 +16,33 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-// What is taken from a record. The views point into the parser's own string buffer.
+// Whether every backslash of a string begins an escape of JSON. Half a pair of surrogates is one:
+// only a text that is used must be convertible.
+bool has_known_escapes(std::string_view text) {
+  for (std::size_t at = 0; (at = text.find('\\', at)) != std::string_view::npos; at += 2) {
+    const char kind = at + 1 < text.size() ? text[at + 1] : '\0';
+    if (kind == 'u') {
+      constexpr std::string_view kHex = "0123456789abcdefABCDEF";
+      const std::string_view digits = text.substr(at + 2, 4);
+      if (digits.size() < 4 || digits.find_first_not_of(kHex) != std::string_view::npos)
+        return false;
+    } else if (std::string_view("\"\\/bfnrt").find(kind) == std::string_view::npos) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The record as the parser has it. Most have no backslash anywhere: then a key or a string is what
+// stands between its quotes, and need not be unescaped and copied.
+struct Text {
+  std::string_view bytes;
+  bool escapes{true};
+};
+
+// What is taken from a record. The views point into the parser's buffers.
 struct Fields {
+  Text in;
   std::optional<std::string_view> uri;
   std::string_view id;
   std::string_view dt;
@@ -27,120 +53,180 @@ struct Fields {
   Tag tag{Tag::none};
 };
 
-// A string, or nothing when the value has another type: then the field counts as missing.
-simdjson::error_code take_string(ondemand::value value, std::optional<std::string_view>& out) {
-  ondemand::json_type type{};
-  if (const auto error = value.type().get(type)) return error;
-  if (type != ondemand::json_type::string) return simdjson::SUCCESS;
-  std::string_view text;
-  if (const auto error = value.get_string().get(text)) return error;
-  out = text;
-  return simdjson::SUCCESS;
+// Takes the digits off the front of `text`; whether there were any.
+bool take_digits(std::string_view& text) {
+  const std::size_t end = std::min(text.find_first_not_of("0123456789"), text.size());
+  text.remove_prefix(end);
+  return end > 0;
 }
 
-simdjson::error_code take_text(ondemand::value value, std::string_view& out) {
-  std::optional<std::string_view> text;
-  if (const auto error = take_string(value, text)) return error;
-  if (text) out = *text;
+// A number of JSON, of any size and precision: nobody computes with it.
+bool is_number(std::string_view text) {
+  if (!text.empty() && text[0] == '-') text.remove_prefix(1);
+  const bool zero = !text.empty() && text[0] == '0';
+  if (zero)
+    text.remove_prefix(1);
+  else if (!take_digits(text))
+    return false;
+  if (!text.empty() && text[0] == '.') {
+    text.remove_prefix(1);
+    if (!take_digits(text)) return false;
+  }
+  if (!text.empty() && (text[0] == 'e' || text[0] == 'E')) {
+    text.remove_prefix(1);
+    if (!text.empty() && (text[0] == '+' || text[0] == '-')) text.remove_prefix(1);
+    if (!take_digits(text)) return false;
+  }
+  return text.empty();
+}
+
+simdjson::error_code key_of(ondemand::field& field, const Text& in, std::string_view& key) {
+  if (in.escapes) return field.unescaped_key().get(key);
+  const char* begin = field.key().raw();
+  const std::string_view rest(begin,
+                              static_cast<std::size_t>(in.bytes.data() + in.bytes.size() - begin));
+  key = rest.substr(0, rest.find('"'));
   return simdjson::SUCCESS;
 }
 
 // Calls read(key, value) for each field of an object (`from`: a value or the document); the first
 // error ends it.
 template <class From, class Read>
-simdjson::error_code for_each_field(From& from, Read read) {
+simdjson::error_code for_each_field(From& from, const Text& in, Read read) {
   ondemand::object object;
   if (const auto error = from.get_object().get(object)) return error;
   for (auto entry : object) {
     ondemand::field field;
     if (const auto error = std::move(entry).get(field)) return error;
     std::string_view key;
-    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const auto error = key_of(field, in, key)) return error;
     if (const auto error = read(key, field.value())) return error;
   }
   return simdjson::SUCCESS;
 }
+
+template <class Read>
+simdjson::error_code for_each_element(ondemand::value value, Read read) {
+  ondemand::array array;
+  if (const auto error = value.get_array().get(array)) return error;
+  for (auto entry : array) {
+    ondemand::value element;
+    if (const auto error = std::move(entry).get(element)) return error;
+    if (const auto error = read(element)) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code skip_fields(ondemand::value value, std::size_t open, const Text& in);
+
+// Reads over a value that nothing is taken from: a record is JSON as a whole or not at all. `open`:
+// how many objects and arrays the value stands in. The parser has checked already that the text is
+// UTF-8 and that no string holds a control character, so without escapes a string is a string.
+simdjson::error_code skip(ondemand::value value, std::size_t open, const Text& in) {
+  std::string_view token = value.raw_json_token();  // up to the next one: ends with white space
+  if (token.empty()) return simdjson::TAPE_ERROR;
+  if (token[0] == '"') {
+    return !in.escapes || has_known_escapes(token) ? simdjson::SUCCESS : simdjson::STRING_ERROR;
+  }
+  if (token[0] == '{' || token[0] == '[') {
+    // Deeper records are refused: whoever reads the same record with another parser pays for it.
+    if (open >= PurgeDecoder::kMaxDepth) return simdjson::DEPTH_ERROR;
+    return token[0] == '{' ? skip_fields(value, open + 1, in)
+                           : for_each_element(value, [open, &in](ondemand::value one) {
+                               return skip(one, open + 1, in);
+                             });
+  }
+  token = token.substr(0, token.find_last_not_of(" \t\n\r") + 1);
+  const bool known = token == "null" || token == "true" || token == "false" || is_number(token);
+  return known ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
+}
+
+simdjson::error_code skip_fields(ondemand::value value, std::size_t open, const Text& in) {
+  ondemand::object object;
+  if (const auto error = value.get_object().get(object)) return error;
+  for (auto entry : object) {
+    ondemand::field field;
+    if (const auto error = std::move(entry).get(field)) return error;
+    std::string_view key;
+    if (in.escapes) {
+      if (const auto error = field.unescaped_key().get(key)) return error;
+    }
+    if (const auto error = skip(field.value(), open, in)) return error;
+  }
+  return simdjson::SUCCESS;
+}
+
+// A string, or nothing when the value has another type: then the field counts as missing.
+simdjson::error_code take_string(ondemand::value value, std::size_t open, const Text& in,
+                                 std::optional<std::string_view>& out) {
+  const std::string_view token = value.raw_json_token();
+  if (token.empty() || token[0] != '"') return skip(value, open, in);
+  if (!in.escapes) {
+    out = token.substr(1, token.rfind('"') - 1);
+    return simdjson::SUCCESS;
+  }
+  std::string_view text;
+  if (const auto error = value.get_string().get(text)) return error;
+  out = text;
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code take_text(ondemand::value value, std::size_t open, const Text& in,
+                               std::string_view& out) {
+  std::optional<std::string_view> text;
+  if (const auto error = take_string(value, open, in, text)) return error;
+  if (text) out = *text;
+  return simdjson::SUCCESS;
+}
+
+constexpr std::size_t kInEvent = 1;  // objects and arrays around a field of the event
+constexpr std::size_t kInMeta = 2;
+constexpr std::size_t kInTags = 2;
 
 simdjson::error_code read_meta(ondemand::value value, Fields& fields) {
   fields.duplicate = fields.duplicate || fields.meta;
   fields.meta = true;
   ondemand::json_type type{};
   if (const auto error = value.type().get(type)) return error;
-  if (type != ondemand::json_type::object) return simdjson::SUCCESS;
-  return for_each_field(value, [&fields](std::string_view key, ondemand::value field) {
+  if (type != ondemand::json_type::object) return skip(value, kInEvent, fields.in);
+  return for_each_field(value, fields.in, [&fields](std::string_view key, ondemand::value field) {
     if (key == "uri") {
       fields.duplicate = fields.duplicate || fields.uri_seen;
       fields.uri_seen = true;
-      return take_string(field, fields.uri);
+      return take_string(field, kInMeta, fields.in, fields.uri);
     }
-    if (key == "id") return take_text(field, fields.id);
-    if (key == "dt") return take_text(field, fields.dt);
-    if (key == "domain") return take_text(field, fields.domain);
-    return simdjson::SUCCESS;
+    if (key == "id") return take_text(field, kInMeta, fields.in, fields.id);
+    if (key == "dt") return take_text(field, kInMeta, fields.in, fields.dt);
+    if (key == "domain") return take_text(field, kInMeta, fields.in, fields.domain);
+    return skip(field, kInMeta, fields.in);
   });
 }
 
 simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
   ondemand::json_type type{};
   if (const auto error = value.type().get(type)) return error;
-  if (type != ondemand::json_type::array) return simdjson::SUCCESS;
-  ondemand::array array;
-  if (const auto error = value.get_array().get(array)) return error;
-  for (auto element : array) {
-    ondemand::value first;
-    if (const auto error = std::move(element).get(first)) return error;
+  if (type != ondemand::json_type::array) return skip(value, kInEvent, fields.in);
+  bool first = true;  // it says who sent the event
+  return for_each_element(value, [&](ondemand::value element) {
+    if (!std::exchange(first, false)) return skip(element, kInTags, fields.in);
     std::string_view text;
-    if (const auto error = take_text(first, text)) return error;
+    if (const auto error = take_text(element, kInTags, fields.in, text)) return error;
     fields.tag = text == "mediawiki" ? Tag::mediawiki : Tag::other;
-    break;  // the first one says who sent it
-  }
-  return simdjson::SUCCESS;
+    return simdjson::SUCCESS;
+  });
 }
 
 simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
   const auto error =
-      for_each_field(document, [&fields](std::string_view key, ondemand::value field) {
+      for_each_field(document, fields.in, [&fields](std::string_view key, ondemand::value field) {
         if (key == "meta") return read_meta(field, fields);
         if (key == "tags") return read_tags(field, fields);
-        return simdjson::SUCCESS;
+        return skip(field, kInEvent, fields.in);
       });
   if (error) return error;
   // There is no location left when the whole text was used; anything behind the object is not JSON.
   const bool used_up = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
   return used_up ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
-}
-
-// How many of `c` are in the text; stops behind the limit. By find, which is quick over what is not
-// `c`.
-std::size_t count_up_to(std::string_view text, char c, std::size_t limit) {
-  std::size_t count = 0;
-  for (auto at = text.find(c); at != std::string_view::npos && count <= limit;
-       at = text.find(c, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
-// Skipping a value costs the parser no stack, but whoever reads the same record with another parser
-// pays for depth. Few records have more brackets than the limit, so few are read byte by byte.
-bool is_too_deep(std::string_view json) {
-  constexpr std::size_t kLimit = PurgeDecoder::kMaxDepth;
-  if (count_up_to(json, '{', kLimit) + count_up_to(json, '[', kLimit) <= kLimit) return false;
-  std::size_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      in_string = !in_string;
-    } else if (!in_string && (c == '{' || c == '[')) {
-      if (++depth > kLimit) return true;
-    } else if (!in_string && (c == '}' || c == ']')) {
-      depth -= depth > 0 ? 1 : 0;
-    }
-  }
-  return false;
 }
 
 DecodeResult rejected(RejectReason reason) {
@@ -170,10 +256,12 @@ DecodeResult PurgeDecoder::decode(std::string_view json) {
 
   ondemand::document document;
   Fields fields;
+  fields.in.bytes = {padded.data(), json.size()};
+  fields.in.escapes = json.find('\\') != std::string_view::npos;
   auto error = parser_->parser.iterate(padded.data(), json.size(), padded.size()).get(document);
   if (!error) error = read_event(document, fields);
   if (error == simdjson::UTF8_ERROR) return rejected(RejectReason::not_utf8);
-  if (error || is_too_deep(json)) return rejected(RejectReason::not_json);
+  if (error) return rejected(RejectReason::not_json);
   // Before the canary: one meta that says "canary" must not hide another that names a page.
   if (fields.duplicate) return rejected(RejectReason::duplicate_key);
   if (fields.domain == "canary") {

@@ -6,6 +6,10 @@
 // to the
 //         largest record seen.
 //
+// A record is JSON as a whole or it is refused: in values that nothing is taken from, literals,
+// numbers (of any size), escapes and nesting are checked too. Accepted there are escapes of half a
+// surrogate pair, and keys that stand twice.
+//
 // Unknown fields are ignored, and so is a missing or malformed time: an event without one is purged
 // as an event of now. A key that stands twice is refused where it matters, since readers differ in
 // which counts.

@@ -104,7 +104,7 @@ logging: {format: json, level: debug}
   EXPECT_EQ(config.log.kafka.brokers[0].host, "::1");
   EXPECT_EQ(config.log.kafka.topics, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(config.log.kafka.start_at, StartAt(WallTime(1769817600s)));
-  EXPECT_EQ(config.log.kafka.properties.at("sasl.password"), "p");
+  EXPECT_EQ(config.log.kafka.properties.at("sasl.password").text, "p");
   EXPECT_EQ(config.log.catch_up.threshold, 1min);
   EXPECT_EQ(config.purge.hosts.allow.size(), 2U);
   EXPECT_EQ(config.purge.max_age, Duration(1h));
@@ -153,7 +153,7 @@ TEST(ConfigLoad, VariablesOverrideAndAdd) {
   EXPECT_EQ(result.config->purge.layers[1].targets[0].text, "front:80");
   EXPECT_EQ(result.config->log.kafka.brokers[0].text, "other:1");
   EXPECT_EQ(result.config->log.kafka.brokers[1].text, "added:1");
-  EXPECT_EQ(result.config->log.kafka.properties.at("sasl.password"), "p");
+  EXPECT_EQ(result.config->log.kafka.properties.at("sasl.password").text, "p");
   EXPECT_EQ(result.origins.at("admin.listen"), "environment PURGELINE__ADMIN__LISTEN");
 }
 
@@ -256,6 +256,63 @@ TEST(ConfigShow, MasksSecrets) {
   const std::string shown = show_config(*result.config, result.origins);
   EXPECT_THAT(shown, HasSubstr("sasl.password: \"***\"  # b.yaml:1"));
   EXPECT_THAT(shown, Not(HasSubstr("hunter2")));
+}
+
+// A file with `text`, and a configuration whose password is in it.
+ConfigResult load_with_password_file(const std::string& text) {
+  const auto path = std::filesystem::path(testing::TempDir()) / "config_load_password";
+  std::ofstream(path, std::ios::binary) << text;
+  ConfigResult result = load({{"a.yaml", kLeast},
+                              {"b.yaml", "log: {kafka: {properties: {sasl.password: {file: '" +
+                                             path.string() + "'}}}}\n"}});
+  std::filesystem::remove(path);
+  return result;
+}
+
+TEST(ConfigPropertyFiles, HoldTheValueWithoutItsLineEnd) {
+  const std::pair<const char*, const char*> rows[] = {{"hunter2\n", "hunter2"},
+                                                      {"hunter2", "hunter2"},
+                                                      {"hunter2\r\n", "hunter2"},
+                                                      {" hunter2 \n\n", " hunter2 \n"},
+                                                      {"-----BEGIN\nx\n", "-----BEGIN\nx"}};
+  for (const auto& [text, value] : rows) {
+    const ConfigResult result = load_with_password_file(text);
+    ASSERT_TRUE(result.config.has_value()) << format_errors(result.errors);
+    const TextOrFile& password = result.config->log.kafka.properties.at("sasl.password");
+    EXPECT_EQ(password.text, value);
+    const std::string shown = show_config(*result.config, result.origins);
+    EXPECT_THAT(shown, HasSubstr("sasl.password: {file: " + password.file + "}  # b.yaml:1"));
+    EXPECT_THAT(shown, Not(HasSubstr("hunter2")));
+  }
+}
+
+TEST(ConfigPropertyFiles, ThatHoldNoValueAreErrors) {
+  const std::pair<std::string, const char*> rows[] = {
+      {"", "is empty"},
+      {"\n", "is empty"},
+      {std::string("hunter2\0x", 9), "contains a NUL byte"},
+      {std::string((64U << 10) + 1, 'x'), "is larger than 64 KiB"}};
+  for (const auto& [text, wrong] : rows) {
+    const ConfigResult result = load_with_password_file(text);
+    ASSERT_EQ(result.errors.size(), 1U);
+    EXPECT_THAT(result.errors[0].message, HasSubstr(wrong));
+    EXPECT_EQ(result.errors[0].line, 1U);
+    EXPECT_THAT(format_errors(result.errors), Not(HasSubstr("hunter2")));
+  }
+}
+
+// Of a text and a file for one property the later one counts, and only its file is read.
+TEST(ConfigPropertyFiles, AreOverridden) {
+  const char* file = "log: {kafka: {properties: {sasl.password: {file: /nonexistent/x}}}}\n";
+  const char* text = "log: {kafka: {properties: {sasl.password: hunter2}}}\n";
+  EXPECT_EQ(good({{"a.yaml", kLeast}, {"b.yaml", file}, {"c.yaml", text}})
+                .log.kafka.properties.at("sasl.password"),
+            (TextOrFile{"hunter2", ""}));
+  EXPECT_EQ(good({{"a.yaml", kLeast}, {"b.yaml", file}},
+                 {{"PURGELINE__LOG__KAFKA__PROPERTIES__SASL_PASSWORD", "v"}})
+                .log.kafka.properties.at("sasl.password"),
+            (TextOrFile{"v", ""}));
+  EXPECT_EQ(load({{"a.yaml", kLeast}, {"b.yaml", text}, {"c.yaml", file}}).errors.size(), 1U);
 }
 
 TEST(ConfigErrors, AsJson) {

@@ -257,6 +257,93 @@ TEST(Decode, Table) {
   }
 }
 
+// Fields that nothing is taken from count all the same.
+TEST(Decode, ARecordIsJsonAsAWholeOrNotAtAll) {
+  const std::vector<std::pair<std::string, DecodeKind>> rows{
+      {R"("x":nonsense)", DecodeKind::rejected},
+      {R"("x":tru)", DecodeKind::rejected},
+      {R"("x":truely)", DecodeKind::rejected},
+      {R"("x":nulll)", DecodeKind::rejected},
+      {R"("x":True)", DecodeKind::rejected},
+      {R"("x":01)", DecodeKind::rejected},
+      {R"("x":-)", DecodeKind::rejected},
+      {R"("x":+1)", DecodeKind::rejected},
+      {R"("x":.5)", DecodeKind::rejected},
+      {R"("x":1.)", DecodeKind::rejected},
+      {R"("x":1e)", DecodeKind::rejected},
+      {R"("x":1e+)", DecodeKind::rejected},
+      {R"("x":0x1)", DecodeKind::rejected},
+      {R"("x":NaN)", DecodeKind::rejected},
+      {R"("x":1 2)", DecodeKind::rejected},
+      {R"("x":"a"b)", DecodeKind::rejected},
+      {R"("x":"a" b)", DecodeKind::rejected},
+      {R"("x":[1 2])", DecodeKind::rejected},
+      {R"("x":[1,])", DecodeKind::rejected},
+      {R"("x":[1,nonsense])", DecodeKind::rejected},
+      {R"("x":{"y":nonsense})", DecodeKind::rejected},
+      {R"("x":{"y":{"z":[tru]}})", DecodeKind::rejected},
+      {R"("x":{"y" 1})", DecodeKind::rejected},
+      {R"("x":{"y":1,})", DecodeKind::rejected},
+      {R"("x":{1:1})", DecodeKind::rejected},
+      {R"("x":"\x")", DecodeKind::rejected},
+      {R"("x":"\u12")", DecodeKind::rejected},
+      {R"("x":"\u12g4")", DecodeKind::rejected},
+      {R"("x":["\\\q"])", DecodeKind::rejected},
+      {R"("\x":1)", DecodeKind::rejected},
+      {R"("x":{"\x":1})", DecodeKind::rejected},
+      {R"("tags":nonsense)", DecodeKind::rejected},
+      {R"("tags":["a",nonsense])", DecodeKind::rejected},
+      {R"("tags":[nonsense])", DecodeKind::rejected},
+      {R"("x":'a')", DecodeKind::rejected},
+      {R"("x":,"y":1)", DecodeKind::rejected},
+      {R"("x":})", DecodeKind::rejected},
+      {R"("x":123456789012345678901234567890)", DecodeKind::event},
+      {R"("x":1e400)", DecodeKind::event},
+      {R"("x":-0)", DecodeKind::event},
+      {R"("x":-0.5E+10)", DecodeKind::event},
+      {R"("x":0e-1)", DecodeKind::event},
+      {"\"x\" : \t null ,\n\"y\":true", DecodeKind::event},
+      {R"("x":"\ud800 \\ \" \/ \b\f\n\r\t \u00e3")", DecodeKind::event},
+      {R"("x":{"\u0061":[]})", DecodeKind::event},
+      {R"("x":[true,false,null,{}])", DecodeKind::event},
+      {R"("x":"nonsense")", DecodeKind::event},
+  };
+  PurgeDecoder decoder;
+  for (const auto& [field, kind] : rows) {
+    SCOPED_TRACE(field);
+    const std::string meta = R"("meta":{"uri":"http://h/a"})";
+    for (const std::string& json : {"{" + meta + "," + field + "}", "{" + field + "," + meta + "}",
+                                    R"({"meta":{"uri":"http://h/a",)" + field + "}}",
+                                    R"({"a\u0062":1,)" + field + "," + meta + "}"}) {
+      const DecodeResult result = decoder.decode(json);
+      EXPECT_EQ(result.kind, kind) << json;
+      if (kind == DecodeKind::event) {
+        EXPECT_EQ(result.event.target, "/a");
+      } else {
+        EXPECT_EQ(result.reason, RejectReason::not_json) << json;
+      }
+    }
+  }
+}
+
+// With a backslash anywhere texts are unescaped and copied, without they are not: the same comes
+// out.
+TEST(Decode, TextsAreTheSameWithAndWithoutEscapesInTheRecord) {
+  const std::string fields = R"("meta":{"uri":"http://h/\u0061b?c" ,"id" : "i d"
+      ,"dt":"2026-08-21T13:56:20Z"},"tags" :[ "mediawiki" ])";
+  PurgeDecoder decoder;
+  std::string plain = fields;
+  plain.replace(plain.find(R"(\u0061)"), 6, "a");
+  for (const std::string& json : {"{" + plain + "}", "{" + fields + "}"}) {
+    const DecodeResult result = decoder.decode(json);
+    ASSERT_EQ(result.kind, DecodeKind::event) << json;
+    EXPECT_EQ(result.event.target, "/ab?c");
+    EXPECT_EQ(result.event.id, "i d");
+    EXPECT_TRUE(result.event.dt.has_value());
+    EXPECT_EQ(result.event.tag, Tag::mediawiki);
+  }
+}
+
 TEST(Decode, GoesOnAfterADeepRecord) {
   PurgeDecoder decoder;
   EXPECT_EQ(decoder.decode(nested(100000)).kind, DecodeKind::rejected);

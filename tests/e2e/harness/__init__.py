@@ -1,6 +1,7 @@
 """Real servers for tests: Kafka, Traffic Server, Varnish, an origin, and the daemon itself."""
 
 from . import http_client
+from .certificates import Certificates
 from .kafka import Kafka, purge_event
 from .origin import Origin, PurgeSink
 from .process import ServerFailed, free_port, start_all, wait_for
@@ -9,6 +10,6 @@ from .testcase import ServerTestCase, main
 from .traffic_server import TrafficServer
 from .varnish import Varnish
 
-__all__ = ['Kafka', 'Origin', 'PurgeSink', 'Purgeline', 'ServerFailed', 'ServerTestCase',
-           'TrafficServer', 'Varnish', 'free_port', 'http_client', 'main', 'purge_event', 'run_cli',
-           'start_all', 'wait_for']
+__all__ = ['Certificates', 'Kafka', 'Origin', 'PurgeSink', 'Purgeline', 'ServerFailed',
+           'ServerTestCase', 'TrafficServer', 'Varnish', 'free_port', 'http_client', 'main',
+           'purge_event', 'run_cli', 'start_all', 'wait_for']

@@ -16,8 +16,8 @@ PROPERTIES = '''\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secure_listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secure_listener}
 controller.listener.names=CONTROLLER
 log.dirs={folder}/data
 num.partitions=1
@@ -38,6 +38,15 @@ num.recovery.threads.per.data.dir=1
 queued.max.requests=64
 '''
 
+SECURE_PROPERTIES = '''\
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.ssl.keystore.type=PEM
+listener.name.sasl_ssl.ssl.keystore.location={pem}
+listener.name.sasl_ssl.plain.sasl.jaas.config=\
+org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
+'''
+
 
 def home():
     """The folder of Kafka's jars, as ./dev setup leaves it."""
@@ -56,17 +65,31 @@ class Kafka(Server):
     name = 'kafka'
     stop_timeout = 30
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        """`tls`: a Certificates; there is a listener SASL_SSL at `secure_address` then."""
         super().__init__()
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
+        self.secure_address = f'127.0.0.1:{free_port()}' if tls else None
+        self._tls = tls
         data = self.folder / 'data'
         data.mkdir()
         # What the storage tool would write when it formats the folder, without waiting for a JVM.
         (data / 'meta.properties').write_text(
             f'version=1\ncluster.id={self._id()}\nnode.id=1\ndirectory.id={self._id()}\n')
+        self._controller_port = free_port()
+        self.write_properties()
+
+    def write_properties(self, password=None):
+        """Counts from the next start. `password`: another one than the certificates name."""
+        secure_listener = secure = ''
+        if self._tls:
+            secure_listener = f',SASL_SSL://{self.secure_address}'
+            secure = SECURE_PROPERTIES.format(pem=self._tls.server, user=self._tls.USER,
+                                              password=password or self._tls.PASSWORD)
         (self.folder / 'server.properties').write_text(PROPERTIES.format(
-            folder=self.folder, port=self.port, controller_port=free_port()))
+            folder=self.folder, port=self.port, controller_port=self._controller_port,
+            secure_listener=secure_listener) + secure)
 
     @staticmethod
     def _id():
