@@ -104,7 +104,7 @@ void Shard::run() {
     started_.set_value(tl::unexpected(hosts.error()));
     return;
   }
-  ThreadResolver resolver(transport.wake_fd());
+  ThreadResolver resolver(transport.wake_fd(), clock);
   store_.start(transport.wake_fd());
   Pipeline pipeline(config_.purge, config_.log.kafka.start_at, std::move(*hosts),
                     {clock, random, transport, resolver, (*kafka)->source(), (*kafka)->offsets(),

@@ -13,7 +13,6 @@
 #include "io/make_transport.h"
 #include "io/sockets.h"
 #include "io/system_clock.h"
-#include "io/thread_resolver.h"
 #include "io/uring_transport.h"
 
 namespace {
@@ -396,35 +395,6 @@ TEST(Uring, OnlyWhatIsNeededIsAllowed) {
   auto transport = UringTransport::make(8, clock);
   ASSERT_TRUE(transport.has_value()) << transport.error().detail;
   EXPECT_EQ((*transport)->try_forbidden_operation(), -EACCES);
-}
-
-TEST(Resolver, NamesAndFailures) {
-  SystemClock clock;
-  auto made = make_transport(IoKind::epoll, 8, clock);
-  ThreadResolver resolver(made->transport->wake_fd());
-  struct Handler : ResolveHandler {
-    void on_resolved(Result<std::vector<Address>> addresses) override {
-      ++called;
-      result = std::move(addresses);
-    }
-    int called{0};
-    Result<std::vector<Address>> result;
-  };
-  Handler good;
-  Handler bad;
-  Handler cancelled;
-  resolver.resolve("localhost", 81, good);
-  resolver.resolve("no such name.invalid", 81, bad);
-  resolver.resolve("localhost", 81, cancelled);
-  resolver.cancel(cancelled);
-  while (good.called + bad.called < 2) {
-    made->transport->turn(MonoTime::max(), microseconds(0));
-    resolver.poll();
-  }
-  ASSERT_TRUE(good.result.has_value());
-  EXPECT_EQ(good.result->front().port, 81);
-  EXPECT_FALSE(bad.result.has_value());
-  EXPECT_EQ(cancelled.called, 0);
 }
 
 }  // namespace
