@@ -91,14 +91,14 @@ class ResolverTest : public ::testing::Test {
     names_.let_all_go();
     gone_->get_future().wait();
   }
-  void sleep() const {
+  void wait_for_wake() const {
     pollfd waiting{wake_.get(), POLLIN, 0};
     ASSERT_EQ(::poll(&waiting, 1, 60'000), 1);
     drain_eventfd(wake_.get());
   }
   void until(const std::function<bool()>& done) {
     while (!done()) {
-      sleep();
+      wait_for_wake();
       resolver_->poll();
     }
   }
@@ -170,7 +170,7 @@ TEST_F(ResolverTest, ALateAnswerServesTheNextQuestionForAWhile) {
   resolver_->cancel(impatient);
   names_.let_go("a");
   names_.let_go("b");
-  sleep();
+  wait_for_wake();
   resolver_->poll();
   EXPECT_EQ(impatient.called, 0);
   clock_.advance(ThreadResolver::kKeepLate - seconds(1));
@@ -201,7 +201,7 @@ TEST_F(ResolverTest, AnAnswerThatWasTakenAndAFailureAreNotKept) {
   Handler impatient;
   resolver_->resolve("bad", 80, impatient);
   resolver_->cancel(impatient);
-  sleep();
+  wait_for_wake();
   resolver_->poll();
   resolver_->resolve("bad", 80, impatient);
   until([&] { return impatient.called == 1; });
