@@ -104,6 +104,12 @@ std::string words_of(const rd_kafka_message_t& message) {
 
 }  // namespace
 
+std::optional<WallTime> kafka_time(std::int64_t ms) {
+  if (ms < 0) return std::nullopt;
+  constexpr auto kLast = std::chrono::floor<std::chrono::milliseconds>(Duration::max());
+  return WallTime(std::min(std::chrono::milliseconds(ms), kLast));
+}
+
 void KafkaQueueDeleter::operator()(rd_kafka_queue_s* queue) const {
   // The queue outlives our reference inside the client: it must not write to a descriptor that may
   // be another file's by then.
@@ -197,9 +203,7 @@ std::size_t KafkaClient::read(rd_kafka_queue_s* queue, std::span<rd_kafka_messag
         one.offset = message->offset;
         rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         const std::int64_t ms = rd_kafka_message_timestamp(message, &type);
-        if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && ms >= 0) {
-          one.timestamp = WallTime(std::chrono::milliseconds(ms));
-        }
+        if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) one.timestamp = kafka_time(ms);
         one.value = {static_cast<const char*>(message->payload), message->len};
         visitor.on_message(one);
         break;

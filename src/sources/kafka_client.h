@@ -26,6 +26,12 @@ struct rd_kafka_message_s;
 
 namespace purgeline {
 
+// A message's timestamp. The protocol counts milliseconds since 1970 and checks nothing: a producer
+// that gives micro- or nanoseconds means years far beyond 2262, where our nanoseconds end. Such a
+// time becomes the last one we have, so that the event counts as dated in the future, like any
+// other from a wrong clock. A negative one is none.
+[[nodiscard]] std::optional<WallTime> kafka_time(std::int64_t ms);
+
 // What a queue of one partition hands over.
 struct KafkaMessage {
   std::int64_t offset{0};

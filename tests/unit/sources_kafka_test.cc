@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sources/kafka_client.h"
 #include "sources/kafka_conf.h"
 #include "sources/kafka_helper.h"
 #include "sources/kafka_offsets.h"
@@ -159,6 +160,31 @@ TEST(CommitMetadata, WhatOthersWroteGivesTheOffsetOnly) {
     EXPECT_FALSE(position.event_time.has_value()) << foreign;
     EXPECT_EQ(position.cluster, "") << foreign;
   }
+}
+
+TEST(KafkaTime, WhatDoesNotFitBecomesTheLastTimeThereIs) {
+  constexpr std::int64_t kLast = INT64_MAX / 1'000'000;
+  const auto at = [](std::int64_t ms) {
+    return std::optional(WallTime(std::chrono::milliseconds(ms)));
+  };
+  struct Row {
+    std::int64_t ms;
+    std::optional<WallTime> time;
+  };
+  const Row rows[] = {
+      {-1, std::nullopt},
+      {INT64_MIN, std::nullopt},
+      {0, at(0)},
+      {1'700'000'000'123, at(1'700'000'000'123)},
+      {kLast, at(kLast)},
+      {kLast + 1, at(kLast)},
+      {1'700'000'000'123'456, at(kLast)},      // microseconds
+      {1'700'000'000'123'456'789, at(kLast)},  // nanoseconds
+      {INT64_MAX, at(kLast)},
+  };
+  for (const Row& row : rows) EXPECT_EQ(kafka_time(row.ms), row.time) << row.ms;
+  // Whoever compares it with the present must not overflow either.
+  EXPECT_LT(WallTime{} - *kafka_time(INT64_MAX), Duration::zero());
 }
 
 class HelperTest : public ::testing::Test {
