@@ -90,6 +90,7 @@ class Partitions : public SourceListener {
   // SourceListener
   void on_partition(PartitionId partition, const PartitionName& name) override;
   void on_topic_missing(const std::string& topic) override;
+  void on_topic_found(const std::string& topic) override;
   void on_found(PartitionId partition, std::uint64_t question, Result<Offset> offset) override;
   void on_ends(PartitionId partition, std::uint64_t question, Result<LogEnds> ends) override;
   void on_out_of_range(CursorId cursor, Offset wanted) override;
@@ -151,7 +152,7 @@ class Partitions : public SourceListener {
   Committer committer_;
   std::vector<std::unique_ptr<Partition>> partitions_;  // by PartitionId
   std::vector<std::string> topics_;
-  std::map<std::string, bool> missing_;  // configured topics that do not exist; true while missing
+  std::map<std::string, bool> missing_;  // configured topics that were ever missing; true while so
   std::optional<std::string> cluster_;
   std::uint64_t questions_{0};
   MonoTime next_sample_{};

@@ -60,7 +60,7 @@ std::vector<ReadyCheck> Pipeline::readiness() {
     sources =
         partitions_.all_reading() ? "all partitions are read" : "positions are being looked up";
   }
-  if (!missing.empty()) sources += "; topics that do not exist: " + missing;
+  if (!missing.empty()) sources += "; topics that are missing: " + missing;
   checks.push_back({"sources", partitions_.all_reading(), sources});
 
   // A layer is ready when one of its targets answered well last.

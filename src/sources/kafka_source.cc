@@ -396,7 +396,7 @@ void KafkaSource::ask_metadata() {
   if (asking_metadata_) arrived_at_asking_ = arrived_;
 }
 
-// The order of what is told: the state, the cluster, missing topics, partitions. So whoever starts
+// The order of what is told: the state, the cluster, topics, partitions. So whoever starts
 // reading a partition knows already whose offsets they are.
 void KafkaSource::on_metadata(const Result<KafkaMetadata>& metadata) {
   asking_metadata_ = false;
@@ -421,6 +421,7 @@ void KafkaSource::on_metadata(const Result<KafkaMetadata>& metadata) {
   const KafkaTopics::Change change = topics_.update(*metadata);
   for (const std::string& line : change.complaints) log(3, line);
   for (const std::string& topic : change.missing) listener_->on_topic_missing(topic);
+  for (const std::string& topic : change.returned) listener_->on_topic_found(topic);
   for (const PartitionId partition : change.found) {
     listener_->on_partition(partition, topics_.name(partition));
   }

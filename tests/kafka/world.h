@@ -33,6 +33,7 @@ class Heard final : public SourceListener, public OffsetStoreListener {
     ids.emplace(name.topic + ":" + std::to_string(name.partition), partition);
   }
   void on_topic_missing(const std::string& topic) override { missing.push_back(topic); }
+  void on_topic_found(const std::string& topic) override { returned.push_back(topic); }
   void on_found(PartitionId, std::uint64_t question, Result<Offset> offset) override {
     found.emplace(question, std::move(offset));
   }
@@ -61,6 +62,7 @@ class Heard final : public SourceListener, public OffsetStoreListener {
   std::vector<PartitionName> partitions;
   std::map<std::string, PartitionId> ids;
   std::vector<std::string> missing;
+  std::vector<std::string> returned;
   std::map<std::uint64_t, Result<Offset>> found;
   std::map<std::uint64_t, Result<LogEnds>> ends;
   std::vector<Loss> losses;

@@ -111,6 +111,7 @@ TEST(KafkaTopics, PartitionsAreFoundOnceAndMissingTopicsToldOnce) {
   EXPECT_TRUE(change.found.empty() && change.missing.empty());
   change = topics.update(metadata({{"a", 3, false, ""}, {"b", 1, false, ""}}));
   ASSERT_EQ(change.found.size(), 2u);
+  EXPECT_EQ(change.returned, std::vector<std::string>{"b"});
   EXPECT_EQ(topics.name(change.found[0]), (PartitionName{"a", 2}));
   EXPECT_EQ(topics.name(change.found[1]), (PartitionName{"b", 0}));
   EXPECT_FALSE(topics.incomplete());
@@ -121,7 +122,37 @@ TEST(KafkaTopics, PartitionsAreFoundOnceAndMissingTopicsToldOnce) {
   EXPECT_EQ(change.missing, std::vector<std::string>{"b"});
   change = topics.update(metadata({{"a", 1, false, ""}, {"b", 1, false, ""}}));
   EXPECT_TRUE(change.found.empty() && change.missing.empty());
+  EXPECT_EQ(change.returned, std::vector<std::string>{"b"});
   EXPECT_EQ(topics.partitions(), 4u);
+  change = topics.update(metadata({{"a", 1, false, ""}, {"b", 1, false, ""}}));
+  EXPECT_TRUE(change.returned.empty());
+}
+
+// Read from its first offset is only what the cluster itself said did not exist.
+TEST(KafkaTopics, ATopicIsNewWhenTheClusterSaidThatItDidNotExist) {
+  struct Row {
+    const char* name;
+    std::vector<KafkaMetadata::Topic> before;
+    bool is_new;
+  };
+  const Row rows[] = {
+      {"there from the first answer on", {}, false},
+      {"an error at first", {{"a", 0, false, "no leader"}}, false},
+      {"two errors at first", {{"a", 0, false, "x"}, {"a", 0, false, "not allowed"}}, false},
+      {"not in the answer at first", {{"x", 1, false, ""}}, false},
+      {"did not exist", {{"a", 0, true, ""}}, true},
+      {"an error, then did not exist", {{"a", 0, false, "x"}, {"a", 0, true, ""}}, true},
+      {"did not exist, then an error", {{"a", 0, true, ""}, {"a", 0, false, "x"}}, true},
+  };
+  for (const Row& row : rows) {
+    KafkaTopics topics({"a"});
+    for (const KafkaMetadata::Topic& topic : row.before) {
+      static_cast<void>(topics.update(metadata({topic})));
+    }
+    const auto change = topics.update(metadata({{"a", 1, false, ""}}));
+    ASSERT_EQ(change.found.size(), 1u) << row.name;
+    EXPECT_EQ(topics.is_new(change.found[0]), row.is_new) << row.name;
+  }
 }
 
 TEST(KafkaTopics, AComplaintIsLoggedOncePerChange) {
@@ -133,6 +164,7 @@ TEST(KafkaTopics, AComplaintIsLoggedOncePerChange) {
   EXPECT_TRUE(change.complaints.empty() && change.missing.empty());
   change = topics.update(metadata({{"a", 1, false, ""}}));
   EXPECT_EQ(change.found.size(), 1u);
+  EXPECT_EQ(change.returned, std::vector<std::string>{"a"});
   // A leader election is no reason to call a topic missing.
   change = topics.update(metadata({{"a", 0, false, "no leader"}}));
   EXPECT_TRUE(change.missing.empty());
