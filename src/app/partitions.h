@@ -78,7 +78,8 @@ class Partitions : public SourceListener {
   void measure();
 
   // For readiness.
-  [[nodiscard]] bool reachable() const { return reachable_; }
+  // False also before the log was heard of at all; trouble() says which.
+  [[nodiscard]] bool reachable() const { return reachable_.value_or(false); }
   [[nodiscard]] const std::string& trouble() const { return trouble_; }
   [[nodiscard]] const std::map<std::string, bool>& missing_topics() const { return missing_; }
   [[nodiscard]] bool all_reading() const;
@@ -156,8 +157,8 @@ class Partitions : public SourceListener {
   std::optional<std::string> cluster_;
   std::uint64_t questions_{0};
   MonoTime next_sample_{};
-  bool reachable_{true};
-  std::string trouble_;
+  std::optional<bool> reachable_;  // as last told
+  std::string trouble_{"not yet: no broker has answered since the start"};
   bool cold_{false};
   std::string cold_reason_;
   std::uint64_t log_errors_{0};

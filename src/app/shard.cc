@@ -39,7 +39,8 @@ KafkaOptions kafka_options(const Config& config, EventLog& log) {
   options.log = [&log](int level, std::string line) {
     const LogLevel ours = level <= 3   ? LogLevel::error
                           : level <= 4 ? LogLevel::warning
-                                       : LogLevel::info;
+                          : level <= 6 ? LogLevel::info
+                                       : LogLevel::debug;
     log.write(ours, "kafka", {{"says", std::move(line)}});
   };
   return options;

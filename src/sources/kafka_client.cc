@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "purgeline/check.h"
+#include "sources/kafka_trouble.h"
 
 namespace purgeline {
 namespace {
@@ -58,6 +59,20 @@ Errc errc(rd_kafka_resp_err_t code) {
       return Errc::invalid;
     default:
       return Errc::unavailable;
+  }
+}
+
+bool is_of_broker(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -231,21 +246,25 @@ void KafkaClient::poll(rd_kafka_queue_s* events, KafkaEventVisitor& visitor) {
         const char* line = nullptr;
         int level = 0;
         if (rd_kafka_event_log(event.get(), &facility, &line, &level) == 0) {
-          visitor.on_log(level, std::string(facility) + ": " + line);
+          visitor.on_log(kafka_line_level(level, facility, line),
+                         std::string(facility) + ": " + line);
         }
         break;
       }
       case RD_KAFKA_EVENT_ERROR: {
         const auto code = rd_kafka_event_error(event.get());
         const char* words = rd_kafka_event_error_string(event.get());
-        visitor.on_error(code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-                         words != nullptr ? words : rd_kafka_err2str(code));
+        if (words == nullptr) words = rd_kafka_err2str(code);
+        if (is_of_broker(code))
+          visitor.on_broker_failed(words);
+        else
+          visitor.on_error(words);
         break;
       }
       case RD_KAFKA_EVENT_FETCH: {
         while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
           if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            visitor.on_error(false, words_of(*message));
+            visitor.on_error(words_of(*message));
           } else if (message->rkt != nullptr) {
             visitor.on_stray(rd_kafka_topic_name(message->rkt), message->partition);
           }

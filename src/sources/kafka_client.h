@@ -52,7 +52,9 @@ class KafkaEventVisitor {
  public:
   virtual ~KafkaEventVisitor() = default;
   virtual void on_log(int level, const std::string& line) = 0;
-  virtual void on_error(bool all_brokers_down, const std::string& words) = 0;
+  // A broker could not be reached or spoken with; the client goes on trying.
+  virtual void on_broker_failed(const std::string& words) = 0;
+  virtual void on_error(const std::string& words) = 0;
   // A message came by another way than its own queue. It is lost unless the partition is read
   // again.
   virtual void on_stray(const std::string& topic, std::int32_t partition) = 0;

@@ -60,5 +60,20 @@ TEST_F(PartitionsTest, ATopicThatIsMadeAgainIsNotMissingAnyMore) {
   EXPECT_EQ(log.events, (std::vector<std::string>{"topic missing t", "topic appeared t"}));
 }
 
+TEST_F(PartitionsTest, TheLogCountsAsReachableOnceItHasAnswered) {
+  EXPECT_FALSE(partitions.reachable());
+  EXPECT_EQ(partitions.trouble(), "not yet: no broker has answered since the start");
+  partitions.on_log_state(false, "a:1: refused");
+  EXPECT_FALSE(partitions.reachable());
+  EXPECT_EQ(partitions.trouble(), "a:1: refused");
+  EXPECT_EQ(partitions.log_errors(), 1u);
+  partitions.on_log_state(true, "");
+  partitions.on_log_state(true, "");
+  EXPECT_TRUE(partitions.reachable());
+  EXPECT_EQ(partitions.log_errors(), 1u);
+  EXPECT_EQ(log.events,
+            (std::vector<std::string>{"log unreachable a:1: refused", "log reachable "}));
+}
+
 }  // namespace
 }  // namespace purgeline

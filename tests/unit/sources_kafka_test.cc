@@ -15,6 +15,7 @@
 #include "sources/kafka_helper.h"
 #include "sources/kafka_offsets.h"
 #include "sources/kafka_topics.h"
+#include "sources/kafka_trouble.h"
 
 namespace purgeline {
 namespace {
@@ -217,6 +218,55 @@ TEST(KafkaTime, WhatDoesNotFitBecomesTheLastTimeThereIs) {
   for (const Row& row : rows) EXPECT_EQ(kafka_time(row.ms), row.time) << row.ms;
   // Whoever compares it with the present must not overflow either.
   EXPECT_LT(WallTime{} - *kafka_time(INT64_MAX), Duration::zero());
+}
+
+TEST(KafkaTrouble, EachBrokerIsNamedOnceWithItsLatestReason) {
+  KafkaTrouble trouble;
+  EXPECT_TRUE(trouble.empty());
+  EXPECT_EQ(trouble.words("Local: Timed out", {"a:1", "b:2"}), "Local: Timed out; asked: a:1, b:2");
+  trouble.add(
+      "a:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Host is down (after 3ms in state UP)");
+  trouble.add("ssl://b:2/1001: SSL handshake failed: no, really: no");
+  trouble.add("ssl://b:2: Disconnected");
+  trouble.add(
+      "a:1/7: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT, 9 "
+      "identical error(s) suppressed)");
+  EXPECT_FALSE(trouble.empty());
+  EXPECT_EQ(trouble.words("Local: Timed out", {"a:1"}),
+            "a:1: Connect to ipv4#10.0.0.1:1 failed: Connection refused; ssl://b:2: Disconnected");
+  trouble.clear();
+  EXPECT_TRUE(trouble.empty());
+  trouble.add("words without an address");
+  EXPECT_EQ(trouble.words("", {}), "words without an address");
+}
+
+TEST(KafkaTrouble, ManyBrokersAreNotAllNamed) {
+  KafkaTrouble trouble;
+  for (int i = 0; i < 100; ++i) trouble.add("h" + std::to_string(i) + ":1/b: x");
+  const std::string words = trouble.words("", {});
+  EXPECT_NE(words.find("h7:1: x; and more"), std::string::npos) << words;
+  EXPECT_EQ(words.find("h8"), std::string::npos) << words;
+  trouble.clear();
+  trouble.add("h:1/b: x");
+  EXPECT_EQ(trouble.words("", {}), "h:1: x");
+}
+
+TEST(KafkaTrouble, TheLibrarysLinesAboutConnectionsAreForDebuggingOnly) {
+  struct Row {
+    int level;
+    const char* facility;
+    const char* line;
+    int logged;
+  };
+  const Row rows[] = {{3, "FAIL", "a:1/bootstrap: Connect failed", 7},
+                      {6, "FAIL", "a:1/7: Disconnected", 7},
+                      {5, "REQTMOUT", "a:1/7: Timed out 1 in-flight requests", 7},
+                      {3, "ERROR", "[thrd:a:1]: 2/2 brokers are down", 7},
+                      {3, "ERROR", "Failed to acquire a token", 3},
+                      {4, "CONFWARN", "a property has no effect", 4}};
+  for (const Row& row : rows) {
+    EXPECT_EQ(kafka_line_level(row.level, row.facility, row.line), row.logged) << row.line;
+  }
 }
 
 class HelperTest : public ::testing::Test {
