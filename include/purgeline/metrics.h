@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,16 @@ struct ReadyCheck {
   std::string detail;
 };
 
+// One row of /rejects: an input that was no valid event.
+struct RefusedInput {
+  RejectReason reason{};
+  PartitionName partition;
+  Offset offset;
+  WallTime at{};
+  std::string text;     // how it began, bytes as they came: escape before printing
+  std::size_t size{0};  // how long it was
+};
+
 struct MetricsSnapshot {
   struct Topic {
     std::string topic;
@@ -83,6 +94,10 @@ struct MetricsSnapshot {
   std::vector<Partition> partitions;
   std::vector<Target> targets;
   std::vector<ReadyCheck> ready;
+  // The last ones, newest first, and how many there ever were. A list is made anew when there are
+  // others and never changed, so that a copy of the snapshot shares it.
+  std::shared_ptr<const std::vector<RefusedInput>> refused;
+  std::uint64_t refused_ever{0};
   std::string io_backend;  // "uring" or "epoll"
   std::string io_reason;   // why not uring; empty when it is
   MonoTime taken{};

@@ -32,6 +32,9 @@ enum class Errc : std::uint8_t {
 // The name as logs and metrics print it, for example "timed_out".
 [[nodiscard]] const char* errc_name(Errc code);
 
+// What an errno of the operating system means in our words: files, folders and sockets alike.
+[[nodiscard]] Errc errno_errc(int system_errno);
+
 struct Error {
   Errc code{Errc::internal};
   std::string detail;  // a sentence without a final full stop

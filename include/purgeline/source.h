@@ -36,8 +36,12 @@ class SourceListener {
   virtual ~SourceListener() = default;
   // A partition was found: at start, or later while running. Once for each PartitionId.
   virtual void on_partition(PartitionId partition, const PartitionName& name) = 0;
-  // A configured topic does not exist yet. Again only after it existed.
+  // A configured topic does not exist, or the log does not say what is in it. Again only after it
+  // was there.
   virtual void on_topic_missing(const std::string& topic) = 0;
+  // A topic that was told missing is there. Before the on_partition of what is new in it; one that
+  // was deleted and made again has the partitions it had, and no on_partition.
+  virtual void on_topic_found(const std::string& topic) = 0;
   // Answer to find(): the first offset whose timestamp is at or after the time; the log's end when
   // none.
   virtual void on_found(PartitionId partition, std::uint64_t question, Result<Offset> offset) = 0;
@@ -60,8 +64,8 @@ class Source {
   // Runs the listener's callbacks that are due.
   virtual void poll() = 0;
 
-  // It appeared after start(): without a position it is read from its first offset, so that nothing
-  // of a new topic is missed.
+  // The log said that its topic did not exist, or was smaller, before it appeared: without a
+  // position it is read from its first offset, so that nothing of a new topic is missed.
   [[nodiscard]] virtual bool partition_is_new(PartitionId partition) const = 0;
 
   // `targets`: bit per TargetId that this reading is for; kept with the cursor for its owner.

@@ -1,7 +1,12 @@
 // Transport: bytes to and from caches. io_uring, epoll and the simulator implement it.
 //
 // Completion-shaped: an operation is asked for, and a LinkHandler is told when it has happened.
-// Handlers run only inside turn(). Calls are per batch of bytes, never per byte.
+// Calls are per batch of bytes, never per byte.
+//
+// Handlers run only inside turn(), and nothing that is called from one calls one: what a handler
+// closes, or opens in vain, is told with on_closed in a later turn. So a handler may end its own
+// link and use what it owns until it returns, and the loop looks after everything else before the
+// end is told.
 #pragma once
 
 #include <array>
@@ -51,12 +56,13 @@ class LinkHandler {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Starts to connect. Never calls the handler before the next turn(), also when it fails at once.
+  // Starts to connect. Never calls the handler before the next turn(), also when it fails at once:
+  // then on_closed comes in a later turn than the one whose handler asked.
   virtual LinkId open(const Address& address, LinkHandler& handler) = 0;
   // At most one in flight per link; only between on_open and close/on_closed. Not empty.
   virtual void send(LinkId link, std::span<const std::byte> bytes) = 0;
-  // Drains the link's operations, then on_closed in a later turn. No on_bytes after it. A stale or
-  // already closing link is ignored.
+  // Drains the link's operations, then on_closed in a later turn, never in the one whose handler
+  // closed. No on_bytes after it. A stale or already closing link is ignored.
   virtual void close(LinkId link) = 0;
   // Submits what was asked for, sleeps until something happened, wake_fd() became readable, or
   // `until` has come (a time already past: does not sleep). When something happened and tick > 0,

@@ -55,18 +55,18 @@ void Partitions::on_partition(PartitionId id, const PartitionName& name) {
   partition->name = name;
   partition->topic = topic_index(name.topic);
   partitions_.push_back(std::move(partition));
-  const auto missing = missing_.find(name.topic);
-  if (missing != missing_.end() && missing->second) {
-    missing->second = false;
-    log_.write(LogLevel::info, "topic appeared", {{"topic", name.topic}});
-  }
   load(*partitions_.back());
 }
 
 void Partitions::on_topic_missing(const std::string& topic) {
   missing_[topic] = true;
   log_.write(LogLevel::warning, "topic missing",
-             {{"topic", topic}, {"effect", "read from its first offset once it exists"}});
+             {{"topic", topic}, {"effect", "read once it exists"}});
+}
+
+void Partitions::on_topic_found(const std::string& topic) {
+  missing_[topic] = false;
+  log_.write(LogLevel::info, "topic appeared", {{"topic", topic}});
 }
 
 void Partitions::load(Partition& partition) {

@@ -87,7 +87,8 @@ class Partitions : public SourceListener {
   void measure();
 
   // For readiness.
-  [[nodiscard]] bool reachable() const { return reachable_; }
+  // False also before the log was heard of at all; trouble() says which.
+  [[nodiscard]] bool reachable() const { return reachable_.value_or(false); }
   [[nodiscard]] const std::string& trouble() const { return trouble_; }
   [[nodiscard]] const std::map<std::string, bool>& missing_topics() const { return missing_; }
   [[nodiscard]] bool all_reading() const;
@@ -99,6 +100,7 @@ class Partitions : public SourceListener {
   // SourceListener
   void on_partition(PartitionId partition, const PartitionName& name) override;
   void on_topic_missing(const std::string& topic) override;
+  void on_topic_found(const std::string& topic) override;
   void on_found(PartitionId partition, std::uint64_t question, Result<Offset> offset) override;
   void on_ends(PartitionId partition, std::uint64_t question, Result<LogEnds> ends) override;
   void on_out_of_range(CursorId cursor, Offset wanted) override;
@@ -169,12 +171,12 @@ class Partitions : public SourceListener {
   Committer committer_;
   std::vector<std::unique_ptr<Partition>> partitions_;  // by PartitionId
   std::vector<std::string> topics_;
-  std::map<std::string, bool> missing_;  // configured topics that do not exist; true while missing
+  std::map<std::string, bool> missing_;  // configured topics that were ever missing; true while so
   std::optional<std::string> cluster_;
   std::uint64_t questions_{0};
   MonoTime next_sample_{};
-  bool reachable_{true};
-  std::string trouble_;
+  std::optional<bool> reachable_;  // as last told
+  std::string trouble_{"not yet: no broker has answered since the start"};
   bool cold_{false};
   std::string cold_reason_;
   std::uint64_t log_errors_{0};

@@ -1,10 +1,29 @@
 // What the pipeline tells of itself: metrics and readiness.
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "app/pipeline.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
+namespace {
+
+// Once per publication at most, and only when something was refused since the last.
+void list_refused(const RejectRing& rejects, Partitions& partitions, MetricsSnapshot& out) {
+  if (out.refused_ever == rejects.added()) return;
+  auto list = std::make_shared<std::vector<RefusedInput>>();
+  list->reserve(rejects.size());
+  for (std::size_t i = 0; i < rejects.size(); ++i) {
+    const Reject& reject = rejects.newest(i);
+    list->push_back({reject.reason, partitions.at(reject.partition).name, reject.offset, reject.at,
+                     reject.text, reject.size});
+  }
+  out.refused = std::move(list);
+  out.refused_ever = rejects.added();
+}
+
+}  // namespace
 
 void Pipeline::snapshot(MetricsSnapshot& out) {
   metrics_.events_unfinished = journeys_.unfinished();
@@ -44,6 +63,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
         oldest ? static_cast<double>((clock_.now() - *oldest).count()) * 1e-9 : 0;
     out.targets.push_back(std::move(row));
   }
+  list_refused(rejects(), partitions_, out);
   out.ready = readiness();
   out.taken = clock_.now();
 }
@@ -70,7 +90,7 @@ std::vector<ReadyCheck> Pipeline::readiness() {
                  std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds)) + " s";
     }
   }
-  if (!missing.empty()) sources += "; topics that do not exist: " + missing;
+  if (!missing.empty()) sources += "; topics that are missing: " + missing;
   checks.push_back({"sources", partitions_.all_reading(), sources});
 
   // A layer is ready when one of its targets answered well last.

@@ -236,7 +236,7 @@ ExitStatus purge_now(const cli::CommandOptions& options, std::ostream& out, std:
     err << "purgeline: " << made.error().detail << '\n';
     return ExitStatus::failed;
   }
-  ThreadResolver resolver(made->transport->wake_fd());
+  ThreadResolver resolver(made->transport->wake_fd(), clock);
   PurgeRun run(std::move(*jobs), *targets, clock, out);
   const std::vector<TargetSpec> specs = specs_of(*targets);
   Dispatcher dispatcher(DispatchOptions{}, specs, *made->transport, resolver, clock, random, run,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <iostream>
 
@@ -49,9 +50,7 @@ ExitStatus failed(LogOutput& log, const char* what, const Error& error) {
   return error.code == Errc::invalid ? ExitStatus::configuration : ExitStatus::failed;
 }
 
-}  // namespace
-
-ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
+ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log_closed) {
   const auto environment = process_environment();
   const ConfigResult loaded = load_config(config_file, environment);
   if (!loaded.config) {
@@ -101,12 +100,24 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   }
   ended.get_future().wait();
   const bool clean = shard.wait();
+  log_closed = shard.log_closed().wait_for(std::chrono::seconds(0)) == std::future_status::ready;
   control.stop();
   // What was not committed is read and purged again; that loses nothing, and is no failure of a
   // stop.
   if (!clean)
     log.warning("stopped before everything was committed", {{"effect", "it is purged again"}});
   return ExitStatus::done;
+}
+
+}  // namespace
+
+ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
+  bool log_closed = true;
+  const ExitStatus status = run(config_file, build, log_closed);
+  // Threads of the Kafka client wait for a broker yet. Everything is committed and written, or
+  // given up; an ordinary exit would take apart under them what they use.
+  if (!log_closed) std::_Exit(static_cast<int>(status));
+  return status;
 }
 
 }  // namespace purgeline

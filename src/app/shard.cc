@@ -3,13 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "app/pipeline.h"
 #include "io/make_transport.h"
-#include "io/sockets.h"
 #include "io/system_clock.h"
 #include "io/thread_resolver.h"
+#include "purgeline/check.h"
 #include "sources/kafka_connection.h"
 
 namespace purgeline {
@@ -22,6 +23,12 @@ using std::chrono::seconds;
 // looked after at least this often.
 constexpr Duration kLongestSleep = seconds(1);
 constexpr Duration kPublishEvery = milliseconds(100);
+// For the last commit, after the last answer. A broker that lives takes a few milliseconds; one
+// that does not would make every stop of its clients late.
+constexpr Duration kLastCommit = seconds(1);
+// How long an end waits for the Kafka client's threads. They end at once unless one waits for a
+// broker.
+constexpr Duration kLogCloses = milliseconds(500);
 
 std::string host_name() {
   std::string name(256, '\0');
@@ -41,10 +48,31 @@ KafkaOptions kafka_options(const Config& config, EventLog& log) {
   options.log = [&log](int level, std::string line) {
     const LogLevel ours = level <= 3   ? LogLevel::error
                           : level <= 4 ? LogLevel::warning
-                                       : LogLevel::info;
+                          : level <= 6 ? LogLevel::info
+                                       : LogLevel::debug;
     log.write(ours, "kafka", {{"says", std::move(line)}});
   };
   return options;
+}
+
+// A Kafka connection and the descriptor that it writes to, which lives longer.
+struct KafkaHeld {
+  Fd wake;
+  std::unique_ptr<KafkaConnection> connection;
+};
+
+// Ends the connection on a thread of its own and waits for it no longer than kLogCloses.
+// REQUIRES: its source is stopped, so that the end uses neither clock nor log of the shard.
+std::shared_future<void> close_log(KafkaHeld held) {
+  std::promise<void> closed;
+  std::shared_future<void> done = closed.get_future().share();
+  std::thread([held = std::move(held), closed = std::move(closed)]() mutable {
+    held.connection.reset();
+    held.wake.reset();
+    closed.set_value();
+  }).detach();
+  done.wait_for(kLogCloses);
+  return done;
 }
 
 std::size_t most_links(const Config& config) {
@@ -74,8 +102,8 @@ Status Shard::start() {
 
 void Shard::stop() {
   stop_ = true;
-  const int fd = wake_fd_;
-  if (fd >= 0) write_eventfd(fd);
+  const std::lock_guard lock(wake_mutex_);
+  if (wake_.valid()) write_eventfd(wake_.get());
 }
 
 bool Shard::wait() {
@@ -96,23 +124,30 @@ void Shard::run() {
     log.write(LogLevel::warning, "io_uring refused", {{"using", "epoll"}, {"why", made->reason}});
   }
   Transport& transport = *made->transport;
-  auto kafka = KafkaConnection::make(kafka_options(config_, log), transport.wake_fd(), clock);
-  if (!kafka) {
-    started_.set_value(tl::unexpected(kafka.error()));
-    return;
-  }
   auto hosts = HostMatcher::make(config_.purge.hosts.allow, config_.purge.hosts.deny);
   if (!hosts) {
     started_.set_value(tl::unexpected(hosts.error()));
     return;
   }
-  ThreadResolver resolver(transport.wake_fd());
+  KafkaHeld held{Fd(::dup(transport.wake_fd())), nullptr};
+  CHECK(held.wake.valid());
+  auto kafka = KafkaConnection::make(kafka_options(config_, log), held.wake.get(), clock);
+  if (!kafka) {
+    started_.set_value(tl::unexpected(kafka.error()));
+    return;
+  }
+  held.connection = std::move(*kafka);
+  ThreadResolver resolver(transport.wake_fd(), clock);
   store_.start(transport.wake_fd());
   Pipeline pipeline(config_.purge, config_.log, std::move(*hosts),
-                    {clock, random, transport, resolver, (*kafka)->source(), (*kafka)->offsets(),
-                     store_.positions(), store_.dead_letters(), log});
+                    {clock, random, transport, resolver, held.connection->source(),
+                     held.connection->offsets(), store_.positions(), store_.dead_letters(), log});
   pipeline.start();
-  wake_fd_ = transport.wake_fd();
+  {
+    const std::lock_guard lock(wake_mutex_);
+    wake_ = Fd(::dup(transport.wake_fd()));
+    CHECK(wake_.valid());
+  }
   started_.set_value({});
 
   MetricsSnapshot snapshot;
@@ -121,10 +156,10 @@ void Shard::run() {
   loop(pipeline, transport, clock, log, snapshot);
   pipeline.snapshot(snapshot);
   board_.publish(snapshot);
-  wake_fd_ = -1;
   const Status stored = store_.stop();
   if (!stored) log.error("state not written", {{"why", stored.error().detail}});
-  (*kafka)->source().stop();
+  held.connection->source().stop();
+  log_closed_ = close_log(std::move(held));
   log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
   if (on_end_) on_end_();
 }
@@ -142,7 +177,7 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
       give_up = clock.now() + config_.purge.drain_grace;
       log.info("stopping", {{"unfinished", std::to_string(pipeline.unfinished())}});
       pipeline.drain(give_up);
-      give_up += seconds(3);  // for the last commit, after the last answer
+      give_up += kLastCommit;
     }
     if (draining) {
       clean_ = pipeline.drained();

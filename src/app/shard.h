@@ -11,11 +11,13 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
 #include "control/log.h"
 #include "control/shared_state.h"
+#include "io/sockets.h"
 #include "purgeline/config.h"
 #include "purgeline/result.h"
 #include "store/store_thread.h"
@@ -39,8 +41,13 @@ class Shard {
   // Stop reading, finish what is in flight within purge.drain_grace, commit. Any thread, also a
   // second time; the shard's end is told by `on_end`.
   void stop();
-  // Waits for the end. False: not everything could be committed; it will be purged again.
+  // Waits for the end, which is within purge.drain_grace and about two seconds. False: not
+  // everything could be committed; it will be purged again.
   bool wait();
+  // After wait(): ready when the Kafka client has ended as well. It may take its time for that, on
+  // a thread of its own (an open question, a broker that does not answer), and nothing of ours
+  // depends on it: what was to be committed is, or has been given up.
+  [[nodiscard]] const std::shared_future<void>& log_closed() const { return log_closed_; }
   void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
  private:
@@ -57,7 +64,10 @@ class Shard {
   std::function<void()> on_end_;
   std::promise<Status> started_;
   std::atomic<bool> stop_{false};
-  std::atomic<int> wake_fd_{-1};
+  std::mutex wake_mutex_;
+  Fd wake_;  // to the transport's eventfd, our own: stop() may come before there is a transport or
+             // after it has gone
+  std::shared_future<void> log_closed_;
   bool clean_{false};
   std::thread thread_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <vector>
 
 #include "control/log_escape.h"
@@ -66,12 +67,49 @@ AdminResponse ready_page(const AdminView& view) {
   return response;
 }
 
+// 2026-01-31T12:00:00.123Z
+std::string utc(WallTime time) {
+  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole).count();
+  const std::time_t since_1970 = whole.time_since_epoch().count();
+  std::tm parts{};
+  gmtime_r(&since_1970, &parts);
+  char day[32];
+  std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+  char text[48];
+  std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(ms));
+  return text;
+}
+
+AdminResponse rejects_page(const AdminView& view) {
+  static const std::vector<RefusedInput> kNone;
+  const auto& list = view.snapshot.refused ? *view.snapshot.refused : kNone;
+  std::string body = "{\"refused\":" + std::to_string(view.snapshot.refused_ever) + ",\"newest\":[";
+  for (const RefusedInput& one : list) {
+    body += &one == list.data() ? "\n  {\"reason\":" : ",\n  {\"reason\":";
+    append_json_string(body, reject_reason_name(one.reason));
+    body += ",\"topic\":";
+    append_json_string(body, one.partition.topic);
+    body += ",\"partition\":" + std::to_string(one.partition.partition);
+    body += ",\"offset\":" + std::to_string(one.offset.value());
+    body += ",\"time\":\"" + utc(one.at) + "\",\"bytes\":" + std::to_string(one.size);
+    body += ",\"begins\":";
+    append_json_string(body, one.text);
+    body += '}';
+  }
+  body += "\n]}\n";
+  AdminResponse response = text(200, std::move(body));
+  response.content_type = "application/json";
+  return response;
+}
+
 AdminResponse index_page(const AdminView& view) {
   return text(200, "purgeline " + view.build.version +
                        "\n\n"
                        "/metrics  Prometheus text\n"
                        "/healthz  200 while the loop turns\n"
-                       "/readyz   200 when purges flow; JSON with each check\n");
+                       "/readyz   200 when purges flow; JSON with each check\n"
+                       "/rejects  the last inputs that were no valid events, newest first; JSON\n");
 }
 
 }  // namespace
@@ -119,6 +157,7 @@ AdminResponse admin_page(const AdminRequest& request, const AdminView& view) {
   if (path == "/metrics") return metrics_page(view);
   if (path == "/healthz") return health_page(view);
   if (path == "/readyz") return ready_page(view);
+  if (path == "/rejects") return rejects_page(view);
   if (path == "/") return index_page(view);
   return text(404, "no such page; / lists those there are\n");
 }

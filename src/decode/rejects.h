@@ -37,6 +37,8 @@ class RejectRing {
     reject.text.assign(record.value.substr(0, kText));
   }
   [[nodiscard]] std::size_t size() const { return std::min<std::uint64_t>(added_, kKept); }
+  // How many there ever were: another number, other contents.
+  [[nodiscard]] std::uint64_t added() const { return added_; }
   // 0 is the newest.
   [[nodiscard]] const Reject& newest(std::size_t back) const {
     return kept_[(added_ - 1 - back) % kKept];

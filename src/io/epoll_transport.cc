@@ -109,7 +109,7 @@ void EpollTransport::close(LinkId id) {
   if (links_.find(id) != nullptr) end(id, Errc::none);
 }
 
-// Handlers run only inside turn(), so the end is noted and told there.
+// Noted, and told at the end of the next turn.
 void EpollTransport::end(LinkId id, Errc why) {
   Link* link = links_.find(id);
   CHECK(link != nullptr);
@@ -129,7 +129,6 @@ void EpollTransport::tell_ended() {
     link->handler->on_sent();
   }
   telling_sent_.clear();
-  telling_.swap(ended_);
   for (const Ended& ended : telling_) {
     LinkHandler* handler = links_.find(ended.id)->handler;
     links_.give(ended.id);
@@ -190,7 +189,9 @@ int EpollTransport::wait(int timeout_ms, bool harvest) {
 }
 
 void EpollTransport::turn(MonoTime until, std::chrono::microseconds tick) {
-  if (!ended_.empty() || !sent_.empty()) until = MonoTime::min();
+  // What ends from here on is told in the next turn: a handler of this one may have ended it.
+  telling_.swap(ended_);
+  if (!telling_.empty() || !sent_.empty()) until = MonoTime::min();
   clock_.refresh();
   int timeout_ms = -1;
   if (until <= clock_.now()) {

@@ -71,29 +71,8 @@ Result<Fd> stream_socket(const Address& address, bool nonblocking) {
 }
 
 Errc socket_errc(int error) {
-  switch (error) {
-    case ECONNREFUSED:
-    case ENOENT:
-      return Errc::refused;  // no such socket file: nothing listens there
-    case ECONNRESET:
-    case EPIPE:
-      return Errc::reset;
-    case ETIMEDOUT:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-      return Errc::timed_out;
-    case EACCES:
-    case EPERM:
-      return Errc::permission;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-    case EAGAIN:
-      return Errc::unavailable;
-    default:
-      return Errc::internal;
-  }
+  // No such socket file: nothing listens there.
+  return error == ENOENT ? Errc::refused : errno_errc(error);
 }
 
 Fd make_eventfd() {

@@ -2,10 +2,15 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
-#include <memory>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "io/sockets.h"
@@ -14,9 +19,8 @@
 namespace purgeline {
 namespace {
 
-Address address_of(const addrinfo& info, std::uint16_t port) {
+Address address_of(const addrinfo& info) {
   Address address;
-  address.port = port;
   if (info.ai_family == AF_INET) {
     address.family = Address::Family::inet4;
     sockaddr_in in{};
@@ -31,7 +35,9 @@ Address address_of(const addrinfo& info, std::uint16_t port) {
   return address;
 }
 
-Result<std::vector<Address>> look_up(const std::string& host, std::uint16_t port) {
+}  // namespace
+
+Result<std::vector<Address>> look_up(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
@@ -40,73 +46,147 @@ Result<std::vector<Address>> look_up(const std::string& host, std::uint16_t port
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(list, &::freeaddrinfo);
   std::vector<Address> addresses;
   for (const addrinfo* info = list; info != nullptr; info = info->ai_next) {
-    Address address = address_of(*info, port);
+    Address address = address_of(*info);
     if (address.family != Address::Family::none) addresses.push_back(std::move(address));
   }
   if (addresses.empty()) return failure(Errc::not_found, host + ": no address");
   return addresses;
 }
 
-}  // namespace
+struct ThreadResolver::Common {
+  struct Answer {
+    std::string host;
+    Result<std::vector<Address>> addresses;
+  };
 
-ThreadResolver::ThreadResolver(int wake_fd) : wake_fd_(wake_fd), thread_([this] { run(); }) {}
+  LookUp look_up;
+  // A descriptor of our own for the same eventfd: a late worker must not write to a file that got
+  // the number of a transport that is gone.
+  Fd wake;
+  std::mutex mutex;  // guards what follows
+  std::condition_variable more;
+  std::deque<std::string> questions;
+  std::deque<Answer> answers;
+  std::size_t workers{0};
+  std::size_t idle{0};
+  bool stop{false};
+};
+
+ThreadResolver::ThreadResolver(int wake_fd, const Clock& clock, LookUp look_up)
+    : clock_(clock), common_(std::make_shared<Common>()) {
+  common_->look_up = std::move(look_up);
+  common_->wake = Fd(::dup(wake_fd));
+  CHECK(common_->wake.valid());
+}
 
 ThreadResolver::~ThreadResolver() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  more_.notify_one();
-  thread_.join();
+  const std::lock_guard lock(common_->mutex);
+  common_->stop = true;
+  common_->questions.clear();
+  common_->more.notify_all();
 }
 
 void ThreadResolver::resolve(std::string host, std::uint16_t port, ResolveHandler& handler) {
   CHECK(std::none_of(asked_.begin(), asked_.end(),
                      [&handler](const Asked& asked) { return asked.handler == &handler; }));
-  asked_.push_back({next_, &handler});
-  {
-    const std::lock_guard lock(mutex_);
-    questions_.push_back({next_, std::move(host), port});
+  Name& name = names_[host];
+  if (!name.asking) {
+    if (name.kept && clock_.now() < name.kept_until) {
+      name.due = true;
+      write_eventfd(common_->wake.get());
+    } else {
+      name.kept.reset();
+      name.due = false;
+      name.asking = true;
+      ask(host);
+    }
   }
-  ++next_;
-  more_.notify_one();
+  asked_.push_back({next_++, std::move(host), port, &handler});
+}
+
+// A worker more when none is idle for it: the questions that wait have been counted on the others.
+void ThreadResolver::ask(const std::string& host) {
+  const std::lock_guard lock(common_->mutex);
+  common_->questions.push_back(host);
+  if (common_->questions.size() > common_->idle && common_->workers < kWorkers) {
+    try {
+      std::thread([common = common_] { work(common); }).detach();
+      ++common_->workers;
+    } catch (const std::system_error& error) {
+      // With others at work the question waits for one of them.
+      if (common_->workers == 0) {
+        common_->questions.pop_back();
+        common_->answers.push_back(
+            {host, failure(Errc::unavailable, host + ": no thread to ask on: " + error.what())});
+        write_eventfd(common_->wake.get());
+      }
+    }
+  }
+  common_->more.notify_one();
 }
 
 void ThreadResolver::cancel(ResolveHandler& handler) {
   std::erase_if(asked_, [&handler](const Asked& asked) { return asked.handler == &handler; });
 }
 
-void ThreadResolver::poll() {
+bool ThreadResolver::tell(const std::string& host, const Result<std::vector<Address>>& addresses) {
+  // What a handler asks while it is told waits for the next answer.
+  const std::uint64_t before = next_;
+  bool told = false;
   for (;;) {
-    Answer answer{0, failure(Errc::internal, "")};
-    {
-      const std::lock_guard lock(mutex_);
-      if (answers_.empty()) return;
-      answer = std::move(answers_.front());
-      answers_.pop_front();
-    }
-    const auto found = std::find_if(asked_.begin(), asked_.end(), [&answer](const Asked& asked) {
-      return asked.number == answer.number;
+    const auto found = std::find_if(asked_.begin(), asked_.end(), [&](const Asked& asked) {
+      return asked.number < before && asked.host == host;
     });
-    if (found == asked_.end()) continue;
+    if (found == asked_.end()) return told;
     ResolveHandler* handler = found->handler;
+    Result<std::vector<Address>> own = addresses;
+    if (own) {
+      for (Address& address : *own) address.port = found->port;
+    }
     asked_.erase(found);
-    handler->on_resolved(std::move(answer.addresses));
+    told = true;
+    handler->on_resolved(std::move(own));
   }
 }
 
-void ThreadResolver::run() {
-  std::unique_lock lock(mutex_);
+void ThreadResolver::poll() {
+  for (auto& [host, name] : names_) {
+    if (!name.due) continue;
+    name.due = false;
+    tell(host, *name.kept);
+  }
   for (;;) {
-    more_.wait(lock, [this] { return stop_ || !questions_.empty(); });
-    if (stop_) return;
-    const Question question = std::move(questions_.front());
-    questions_.pop_front();
+    Common::Answer answer{"", failure(Errc::internal, "")};
+    {
+      const std::lock_guard lock(common_->mutex);
+      if (common_->answers.empty()) return;
+      answer = std::move(common_->answers.front());
+      common_->answers.pop_front();
+    }
+    Name& name = names_[answer.host];
+    CHECK(name.asking);
+    name.asking = false;
+    if (tell(answer.host, answer.addresses) || !answer.addresses) continue;
+    name.kept = std::move(*answer.addresses);
+    name.kept_until = clock_.now() + kKeepLate;
+  }
+}
+
+void ThreadResolver::work(const std::shared_ptr<Common>& common) {
+  std::unique_lock lock(common->mutex);
+  for (;;) {
+    ++common->idle;
+    common->more.wait(lock, [&common] { return common->stop || !common->questions.empty(); });
+    --common->idle;
+    if (common->stop) return;
+    const std::string host = std::move(common->questions.front());
+    common->questions.pop_front();
     lock.unlock();
-    Answer answer{question.number, look_up(question.host, question.port)};
+    Result<std::vector<Address>> addresses = common->look_up(host);
     lock.lock();
-    answers_.push_back(std::move(answer));
-    write_eventfd(wake_fd_);
+    if (common->stop) return;
+    common->answers.push_back({host, std::move(addresses)});
+    write_eventfd(common->wake.get());
   }
 }
 

@@ -262,7 +262,6 @@ void UringTransport::on_sent(LinkId id, Link& link, int result) {
 }
 
 void UringTransport::tell_ended() {
-  telling_.swap(ended_);
   for (const LinkId id : telling_) {
     Link* link = links_.find(id);
     CHECK(link != nullptr && link->ending && link->quiet());
@@ -310,7 +309,9 @@ void UringTransport::harvest() {
 }
 
 void UringTransport::turn(MonoTime until, std::chrono::microseconds tick) {
-  if (!ended_.empty()) until = MonoTime::min();
+  // What ends from here on is told in the next turn: a handler of this one may have ended it.
+  telling_.swap(ended_);
+  if (!telling_.empty()) until = MonoTime::min();
   sleep(until, tick);
   harvest();
   clock_.refresh();

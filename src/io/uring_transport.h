@@ -96,7 +96,7 @@ class UringTransport : public Transport {
   std::size_t max_links_;
   LinkSlots<Link> links_;
   std::vector<Completion> completions_;
-  std::vector<LinkId> ended_;
+  std::vector<LinkId> ended_;  // told in the next turn
   std::vector<LinkId> telling_;
 };
 

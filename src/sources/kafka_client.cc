@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "purgeline/check.h"
+#include "sources/kafka_trouble.h"
 
 namespace purgeline {
 namespace {
@@ -61,6 +62,20 @@ Errc errc(rd_kafka_resp_err_t code) {
   }
 }
 
+bool is_of_broker(rd_kafka_resp_err_t code) {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+      return true;
+    default:
+      return false;
+  }
+}
+
 tl::unexpected<Error> library_failure(rd_kafka_resp_err_t code) {
   return failure(errc(code), rd_kafka_err2str(code));
 }
@@ -103,6 +118,12 @@ std::string words_of(const rd_kafka_message_t& message) {
 }
 
 }  // namespace
+
+std::optional<WallTime> kafka_time(std::int64_t ms) {
+  if (ms < 0) return std::nullopt;
+  constexpr auto kLast = std::chrono::floor<std::chrono::milliseconds>(Duration::max());
+  return WallTime(std::min(std::chrono::milliseconds(ms), kLast));
+}
 
 void KafkaQueueDeleter::operator()(rd_kafka_queue_s* queue) const {
   // The queue outlives our reference inside the client: it must not write to a descriptor that may
@@ -197,9 +218,7 @@ std::size_t KafkaClient::read(rd_kafka_queue_s* queue, std::span<rd_kafka_messag
         one.offset = message->offset;
         rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         const std::int64_t ms = rd_kafka_message_timestamp(message, &type);
-        if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && ms >= 0) {
-          one.timestamp = WallTime(std::chrono::milliseconds(ms));
-        }
+        if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) one.timestamp = kafka_time(ms);
         one.value = {static_cast<const char*>(message->payload), message->len};
         visitor.on_message(one);
         break;
@@ -227,21 +246,25 @@ void KafkaClient::poll(rd_kafka_queue_s* events, KafkaEventVisitor& visitor) {
         const char* line = nullptr;
         int level = 0;
         if (rd_kafka_event_log(event.get(), &facility, &line, &level) == 0) {
-          visitor.on_log(level, std::string(facility) + ": " + line);
+          visitor.on_log(kafka_line_level(level, facility, line),
+                         std::string(facility) + ": " + line);
         }
         break;
       }
       case RD_KAFKA_EVENT_ERROR: {
         const auto code = rd_kafka_event_error(event.get());
         const char* words = rd_kafka_event_error_string(event.get());
-        visitor.on_error(code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-                         words != nullptr ? words : rd_kafka_err2str(code));
+        if (words == nullptr) words = rd_kafka_err2str(code);
+        if (is_of_broker(code))
+          visitor.on_broker_failed(words);
+        else
+          visitor.on_error(words);
         break;
       }
       case RD_KAFKA_EVENT_FETCH: {
         while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
           if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            visitor.on_error(false, words_of(*message));
+            visitor.on_error(words_of(*message));
           } else if (message->rkt != nullptr) {
             visitor.on_stray(rd_kafka_topic_name(message->rkt), message->partition);
           }

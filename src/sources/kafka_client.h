@@ -26,6 +26,12 @@ struct rd_kafka_message_s;
 
 namespace purgeline {
 
+// A message's timestamp. The protocol counts milliseconds since 1970 and checks nothing: a producer
+// that gives micro- or nanoseconds means years far beyond 2262, where our nanoseconds end. Such a
+// time becomes the last one we have, so that the event counts as dated in the future, like any
+// other from a wrong clock. A negative one is none.
+[[nodiscard]] std::optional<WallTime> kafka_time(std::int64_t ms);
+
 // What a queue of one partition hands over.
 struct KafkaMessage {
   std::int64_t offset{0};
@@ -46,7 +52,9 @@ class KafkaEventVisitor {
  public:
   virtual ~KafkaEventVisitor() = default;
   virtual void on_log(int level, const std::string& line) = 0;
-  virtual void on_error(bool all_brokers_down, const std::string& words) = 0;
+  // A broker could not be reached or spoken with; the client goes on trying.
+  virtual void on_broker_failed(const std::string& words) = 0;
+  virtual void on_error(const std::string& words) = 0;
   // A message came by another way than its own queue. It is lost unless the partition is read
   // again.
   virtual void on_stray(const std::string& topic, std::int32_t partition) = 0;

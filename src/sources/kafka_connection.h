@@ -19,9 +19,10 @@ class KafkaHelper;
 class KafkaOffsetStore;
 class KafkaSource;
 
-// Place: made by the application. Thread: the shard's, which also ends it. The end waits for the
-// question that is open (KafkaOptions::ask_timeout, twice at worst) and for a commit that is on the
-// wire (6 s). Order of a turn: source().poll(), which also runs the helper's ends, then
+// Place: made by the application. Thread: the shard's. The end waits for the question that is open
+// (KafkaOptions::ask_timeout, twice at worst) and for a commit that is on the wire (6 s); after
+// source().stop() any thread may end it, and the clock and the log that it was made with may be
+// gone by then. Order of a turn: source().poll(), which also runs the helper's ends, then
 // offsets().poll().
 class KafkaConnection {
  public:

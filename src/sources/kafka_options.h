@@ -17,8 +17,8 @@ struct KafkaOptions {
   std::map<std::string, std::string> properties;  // handed to librdkafka as they are
 
   // Lines for the log, on the shard's thread, inside poll(). `level` as in syslog(3): 3 error, 4
-  // warning, 6 info. The receiver limits the rate. Values of secret properties never appear in a
-  // line.
+  // warning, 6 info, 7 debug. The receiver limits the rate. Values of secret properties never
+  // appear in a line.
   std::function<void(int level, std::string line)> log;
 
   // How often topics and partitions are asked for; once a second while one is missing.

@@ -96,17 +96,14 @@ class KafkaSource::Events final : public KafkaEventVisitor {
   explicit Events(KafkaSource& source) : source_(source) {}
 
   void on_log(int level, const std::string& line) override { source_.log(level, line); }
-  void on_error(bool all_brokers_down, const std::string& words) override {
-    if (!all_brokers_down) {
-      source_.last_error_ = kafka_scrub(source_.settings_, words);
-      source_.log(4, words);
-      return;
-    }
-    // Not fatal: the client goes on trying. Ask now, so that the way back is seen early.
-    const std::string& why = source_.last_error_.empty() ? words : source_.last_error_;
+  // Told when the log cannot be reached: a cluster does without one of its brokers. Whether it can
+  // is asked soon.
+  void on_broker_failed(const std::string& words) override {
+    source_.trouble_.add(kafka_scrub(source_.settings_, words));
     source_.metadata_at_ = std::min(source_.metadata_at_, source_.clock_.now() + kSoon);
-    source_.tell_state(false, kafka_scrub(source_.settings_, why));
+    source_.log(7, words);
   }
+  void on_error(const std::string& words) override { source_.log(4, words); }
   void on_stray(const std::string& topic, std::int32_t partition) override {
     const PartitionName name{topic, partition};
     for (auto& [id, cursor] : source_.cursors_) {
@@ -396,7 +393,7 @@ void KafkaSource::ask_metadata() {
   if (asking_metadata_) arrived_at_asking_ = arrived_;
 }
 
-// The order of what is told: the state, the cluster, missing topics, partitions. So whoever starts
+// The order of what is told: the state, the cluster, topics, partitions. So whoever starts
 // reading a partition knows already whose offsets they are.
 void KafkaSource::on_metadata(const Result<KafkaMetadata>& metadata) {
   asking_metadata_ = false;
@@ -405,14 +402,14 @@ void KafkaSource::on_metadata(const Result<KafkaMetadata>& metadata) {
     ++metadata_failures_;
     // Records that came meanwhile prove that the log can be reached.
     const bool silent = arrived_ == arrived_at_asking_;
-    const bool broken = !last_error_.empty() || metadata_failures_ >= kFailuresToTell;
+    const bool broken = !trouble_.empty() || metadata_failures_ >= kFailuresToTell;
     if (silent && broken) {
-      tell_state(false, last_error_.empty() ? metadata.error().detail : last_error_);
+      tell_state(false, trouble_.words(metadata.error().detail, options_.brokers));
     }
     return;
   }
   metadata_failures_ = 0;
-  last_error_.clear();
+  trouble_.clear();
   tell_state(true, "");
   if (!metadata->cluster.empty() && metadata->cluster != cluster_) {
     cluster_ = metadata->cluster;
@@ -421,6 +418,7 @@ void KafkaSource::on_metadata(const Result<KafkaMetadata>& metadata) {
   const KafkaTopics::Change change = topics_.update(*metadata);
   for (const std::string& line : change.complaints) log(3, line);
   for (const std::string& topic : change.missing) listener_->on_topic_missing(topic);
+  for (const std::string& topic : change.returned) listener_->on_topic_found(topic);
   for (const PartitionId partition : change.found) {
     listener_->on_partition(partition, topics_.name(partition));
   }

@@ -23,6 +23,7 @@
 #include "sources/kafka_helper.h"
 #include "sources/kafka_options.h"
 #include "sources/kafka_topics.h"
+#include "sources/kafka_trouble.h"
 
 namespace purgeline {
 
@@ -112,7 +113,7 @@ class KafkaSource final : public Source {
 
   std::string cluster_;
   std::optional<bool> reachable_;  // as last told
-  std::string last_error_;         // the library's words, for the next change to unreachable
+  KafkaTrouble trouble_;           // since the last good answer
   bool asking_metadata_{false};
   std::uint32_t metadata_failures_{0};
   MonoTime metadata_at_{};

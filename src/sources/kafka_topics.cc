@@ -22,6 +22,7 @@ KafkaTopics::Change KafkaTopics::update(const KafkaMetadata& metadata) {
     }
     // A topic with a complaint and no partitions (a leader election, no right to see it) is neither
     // there nor gone when it has been seen before; when it never was, it must be named.
+    topic.did_not_exist = topic.did_not_exist || told.missing;
     const bool gone = told.missing || (told.partitions == 0 && topic.partitions == 0);
     if (gone) {
       topic.present = false;
@@ -30,15 +31,16 @@ KafkaTopics::Change KafkaTopics::update(const KafkaMetadata& metadata) {
       continue;
     }
     if (told.partitions == 0) continue;
+    if (topic.told_missing) change.returned.push_back(told.name);
     topic.present = true;
     topic.told_missing = false;
+    const bool grown = topic.partitions > 0;
     for (; topic.partitions < told.partitions; ++topic.partitions) {
       change.found.emplace_back(static_cast<std::uint32_t>(names_.size()));
       names_.push_back(PartitionName{told.name, topic.partitions});
+      new_.push_back(grown || topic.did_not_exist);
     }
   }
-  if (!answered_) old_ = names_.size();
-  answered_ = true;
   return change;
 }
 
@@ -49,7 +51,7 @@ const PartitionName& KafkaTopics::name(PartitionId partition) const {
 
 bool KafkaTopics::is_new(PartitionId partition) const {
   CHECK(partition.value() < names_.size());
-  return partition.value() >= old_;
+  return new_[partition.value()];
 }
 
 bool KafkaTopics::incomplete() const {

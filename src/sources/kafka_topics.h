@@ -30,6 +30,7 @@ class KafkaTopics {
   struct Change {
     std::vector<PartitionId> found;
     std::vector<std::string> missing;
+    std::vector<std::string> returned;    // were missing and are there
     std::vector<std::string> complaints;  // lines for the log
   };
 
@@ -41,8 +42,9 @@ class KafkaTopics {
 
   [[nodiscard]] std::size_t partitions() const { return names_.size(); }
   [[nodiscard]] const PartitionName& name(PartitionId partition) const;
-  // It appeared after the first answer of the cluster, so nothing of it was ever missed: it is read
-  // from its first offset.
+  // The cluster said before that its topic did not exist, or had fewer partitions, so nothing of it
+  // was ever missed: it is read from its first offset. A topic that the cluster only could not or
+  // would not tell about is as old as it may be.
   [[nodiscard]] bool is_new(PartitionId partition) const;
   // A configured topic has no partitions yet.
   [[nodiscard]] bool incomplete() const;
@@ -52,13 +54,13 @@ class KafkaTopics {
     std::int32_t partitions{0};  // numbered so far
     bool present{false};
     bool told_missing{false};
+    bool did_not_exist{false};  // once, in the cluster's own words
     std::string trouble;
   };
 
   std::map<std::string, Topic, std::less<>> topics_;
   std::vector<PartitionName> names_;  // by PartitionId
-  std::size_t old_{0};                // partitions below this number were there at the first answer
-  bool answered_{false};
+  std::vector<bool> new_;             // by PartitionId
 };
 
 }  // namespace purgeline

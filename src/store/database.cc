@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -15,21 +14,6 @@ namespace {
 // The write-ahead log is cut back to this after a checkpoint; without it one burst would keep its
 // size.
 constexpr int kLogBytesKept = 4 << 20;
-
-bool is_full(int system_errno) {
-  return system_errno == ENOSPC || system_errno == EDQUOT;
-}
-
-bool is_denied(int system_errno) {
-  return system_errno == EACCES || system_errno == EPERM || system_errno == EROFS;
-}
-
-Errc from_errno(int system_errno) {
-  if (is_full(system_errno)) return Errc::no_space;
-  if (is_denied(system_errno)) return Errc::permission;
-  if (system_errno == ENOENT || system_errno == ENOTDIR) return Errc::not_found;
-  return Errc::internal;
-}
 
 Errc code_of(int rc, int system_errno) {
   switch (rc & 0xff) {
@@ -49,7 +33,7 @@ Errc code_of(int rc, int system_errno) {
       return Errc::out_of_range;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
-      return from_errno(system_errno);
+      return system_errno == 0 ? Errc::internal : errno_errc(system_errno);
     default:
       return Errc::internal;
   }

@@ -16,31 +16,13 @@ namespace {
 constexpr mode_t kFolderMode = 0750;  // dead letters hold URLs: not for everybody on the host
 constexpr mode_t kLockMode = 0640;
 
-Errc code_of(int system_errno) {
-  switch (system_errno) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return Errc::permission;
-    case ENOSPC:
-    case EDQUOT:
-      return Errc::no_space;
-    case ENOENT:
-      return Errc::not_found;
-    case ENOTDIR:
-      return Errc::invalid;
-    default:
-      return Errc::internal;
-  }
-}
-
 tl::unexpected<Error> refusal(const std::string& what, int system_errno) {
   std::string detail = what + ": " + std::strerror(system_errno);
-  if (code_of(system_errno) == Errc::permission) {
+  if (errno_errc(system_errno) == Errc::permission) {
     detail += "; give user " + std::to_string(geteuid()) +
               " write permission there (chown), or set state_dir to a folder of its own";
   }
-  return failure(code_of(system_errno), std::move(detail));
+  return failure(errno_errc(system_errno), std::move(detail));
 }
 
 // The folder's own entry has to be on disk before anything inside it may be called safe.

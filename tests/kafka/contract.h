@@ -253,6 +253,7 @@ TYPED_TEST_P(SourceContract, NewTopicsAndPartitionsAppearWhileRunning) {
   this->world.create_topic(later, 2);
   this->world.append(later, 1, 4);
   const PartitionId second = this->known(later, 1);
+  EXPECT_EQ(heard.returned, std::vector<std::string>{later});
   EXPECT_TRUE(this->world.partition_is_new(second));
   const CursorId cursor = this->open(second, 0);
   Taken taken;

@@ -163,6 +163,21 @@ TEST_F(KafkaMock, ATopicThatMayNotBeSeenIsNamedWithTheReason) {
   ASSERT_TRUE(until([&] { return heard_.knows("t", 0); }));
 }
 
+TEST_F(KafkaMock, DeadBrokersAreOneSentenceAndNoFurtherLines) {
+  create("t", 1);
+  KafkaOptions with = options({"t"});
+  with.brokers = {"127.0.0.1:1", "localhost:1"};  // nothing listens there
+  with.ask_timeout = std::chrono::milliseconds(500);
+  start(std::move(with));
+  ASSERT_TRUE(until([&] { return !heard_.states.empty(); }));
+  EXPECT_EQ(heard_.states, std::vector<bool>{false});
+  EXPECT_NE(heard_.whys[0].find(":1: Connect to"), std::string::npos) << heard_.whys[0];
+  EXPECT_NE(heard_.whys[0].find("failed: Connection refused"), std::string::npos);
+  EXPECT_EQ(heard_.whys[0].find("(after"), std::string::npos) << heard_.whys[0];
+  ASSERT_TRUE(until([&] { return logged("brokers are down"); }));
+  for (const std::string& line : program_->lines) EXPECT_EQ(line.front(), '7') << line;
+}
+
 TEST_F(KafkaMock, ASlowMetadataAnswerHoldsNoTurn) {
   create("t", 1);
   start(options({"t"}));

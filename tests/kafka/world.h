@@ -33,6 +33,7 @@ class Heard final : public SourceListener, public OffsetStoreListener {
     ids.emplace(name.topic + ":" + std::to_string(name.partition), partition);
   }
   void on_topic_missing(const std::string& topic) override { missing.push_back(topic); }
+  void on_topic_found(const std::string& topic) override { returned.push_back(topic); }
   void on_found(PartitionId, std::uint64_t question, Result<Offset> offset) override {
     found.emplace(question, std::move(offset));
   }
@@ -42,7 +43,10 @@ class Heard final : public SourceListener, public OffsetStoreListener {
   void on_out_of_range(CursorId cursor, Offset wanted) override {
     losses.push_back({cursor, wanted});
   }
-  void on_log_state(bool reachable, const std::string&) override { states.push_back(reachable); }
+  void on_log_state(bool reachable, const std::string& why) override {
+    states.push_back(reachable);
+    whys.push_back(why);
+  }
   void on_cluster(const std::string& cluster_id) override { clusters.push_back(cluster_id); }
   void on_loaded(PartitionId partition, Result<std::optional<Position>> position) override {
     loaded.emplace_back(partition, std::move(position));
@@ -61,10 +65,12 @@ class Heard final : public SourceListener, public OffsetStoreListener {
   std::vector<PartitionName> partitions;
   std::map<std::string, PartitionId> ids;
   std::vector<std::string> missing;
+  std::vector<std::string> returned;
   std::map<std::uint64_t, Result<Offset>> found;
   std::map<std::uint64_t, Result<LogEnds>> ends;
   std::vector<Loss> losses;
   std::vector<bool> states;
+  std::vector<std::string> whys;  // of the states
   std::vector<std::string> clusters;
   std::vector<std::pair<PartitionId, Result<std::optional<Position>>>> loaded;
   std::vector<Committed> committed;

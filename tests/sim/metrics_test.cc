@@ -112,5 +112,41 @@ TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
   }
 }
 
+// The list is made when something was refused and at no other time.
+TEST(Snapshot, RefusedInputsAreListedNewestFirstAndOnlyMadeAnew) {
+  World world(3);
+  MetricsSnapshot snapshot;
+  const auto take = [&] {
+    for (int i = 0; i < 200; ++i) world.step();
+    world.pipeline().snapshot(snapshot);
+  };
+  take();
+  EXPECT_EQ(snapshot.refused_ever, 0u);
+  EXPECT_EQ(snapshot.refused, nullptr);
+  const std::string longer = "second " + std::string(1000, 'x');
+  world.log().append(World::kFirstTopic, 0, world.clock().wall(), "first");
+  world.log().append(World::kFirstTopic, 0, world.clock().wall(), longer);
+  take();
+  EXPECT_EQ(snapshot.refused_ever, 2u);
+  ASSERT_TRUE(snapshot.refused && snapshot.refused->size() == 2);
+  const auto list = snapshot.refused;
+  EXPECT_EQ((*list)[0].text, longer.substr(0, 512));
+  EXPECT_EQ((*list)[0].size, longer.size());
+  EXPECT_EQ((*list)[1].text, "first");
+  EXPECT_EQ((*list)[1].reason, RejectReason::not_json);
+  EXPECT_EQ((*list)[1].partition, (PartitionName{World::kFirstTopic, 0}));
+  EXPECT_EQ((*list)[0].offset, (*list)[1].offset.next());
+  take();
+  EXPECT_EQ(snapshot.refused, list) << "nothing new: the same list";
+  for (int i = 0; i < 100; ++i) {
+    world.log().append(World::kFirstTopic, 0, world.clock().wall(), std::to_string(i) + "?");
+  }
+  take();
+  EXPECT_EQ(snapshot.refused_ever, 102u);
+  EXPECT_EQ(snapshot.refused->size(), 64u);
+  EXPECT_EQ(snapshot.refused->front().text, "99?");
+  EXPECT_EQ(list->size(), 2u) << "whoever holds a list keeps it";
+}
+
 }  // namespace
 }  // namespace purgeline::sim

@@ -113,7 +113,7 @@ void SimSource::discover() {
       if (missing_.insert(topic).second) listener_->on_topic_missing(topic);
       continue;
     }
-    missing_.erase(topic);
+    if (missing_.erase(topic) > 0) listener_->on_topic_found(topic);
     std::int32_t& known = known_[topic];
     for (; known < static_cast<std::int32_t>(at->second.size()); ++known) {
       found.emplace_back(static_cast<std::uint32_t>(names_.size()));

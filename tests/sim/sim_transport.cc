@@ -152,7 +152,9 @@ void SimTransport::end(LinkId id, Errc why) {
 void SimTransport::close(LinkId id) {
   if (!alive(id) || at(id).closing) return;
   at(id).closing = true;
-  agenda_.at(clock_.now() + microseconds(random_.below(300)), [this, id] { end(id, Errc::none); });
+  // Later than now: never in the turn of the handler that closed.
+  agenda_.at(clock_.now() + microseconds(1 + random_.below(300)),
+             [this, id] { end(id, Errc::none); });
 }
 
 void SimTransport::stop_cache(std::uint16_t port) {

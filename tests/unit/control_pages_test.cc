@@ -50,6 +50,7 @@ TEST(AdminPages, StatusAndTypeByMethodAndTarget) {
       {"HEAD", "/metrics", 200, "text/plain; version=0.0.4", "# HELP "},
       {"GET", "/healthz", 200, "text/plain", "ok\n"},
       {"GET", "/readyz", 200, "application/json", "{\"ready\":true"},
+      {"GET", "/rejects", 200, "application/json", "{\"refused\":0,\"newest\":[\n]}\n"},
       {"GET", "/", 200, "text/plain", "purgeline 0.1.0\n"},
       {"GET", "/metrics/", 404, "text/plain", "no such page"},
       {"GET", "", 404, "text/plain", "no such page"},
@@ -105,6 +106,24 @@ TEST(AdminPages, ReadyListsEachCheck) {
   EXPECT_THAT(world.get("/readyz").body, StartsWith("{\"ready\":false"));
   EXPECT_THAT(world.get("/readyz").body,
               HasSubstr(R"("ok":false,"detail":"a \"quoted\"\u000areason")"));
+}
+
+TEST(AdminPages, RejectsAreListedAndEscaped) {
+  World world = ready_world();
+  const WallTime at{std::chrono::milliseconds(1'700'000'000'007)};
+  const std::vector<RefusedInput> list{
+      {RejectReason::not_json, {"a.b", 3}, Offset(17), at, "\x1b[31m\"{\xff", 5000},
+      {RejectReason::tombstone, {"a.b", 0}, Offset(9), WallTime{}, "", 0}};
+  world.snapshot.refused = std::make_shared<const std::vector<RefusedInput>>(list);
+  world.snapshot.refused_ever = 70;
+  EXPECT_EQ(world.get("/rejects").body,
+            "{\"refused\":70,\"newest\":[\n"
+            "  {\"reason\":\"not_json\",\"topic\":\"a.b\",\"partition\":3,\"offset\":17,"
+            "\"time\":\"2023-11-14T22:13:20.007Z\",\"bytes\":5000,"
+            "\"begins\":\"\\u001b[31m\\\"{\\\\xff\"},\n"
+            "  {\"reason\":\"tombstone\",\"topic\":\"a.b\",\"partition\":0,\"offset\":9,"
+            "\"time\":\"1970-01-01T00:00:00.000Z\",\"bytes\":0,\"begins\":\"\"}\n]}\n");
+  EXPECT_THAT(world.get("/").body, HasSubstr("\n/rejects "));
 }
 
 TEST(AdminPages, ReadyNeedsATurningLoopAndAPublishedState) {

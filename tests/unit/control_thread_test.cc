@@ -177,8 +177,13 @@ TEST_F(ControlTest, ServesTheShardsStateOfTheMoment) {
   MetricsSnapshot snapshot;
   snapshot.shard.turns = 17;
   snapshot.ready = {{"kafka", true, ""}};
+  snapshot.refused = std::make_shared<const std::vector<RefusedInput>>(
+      1, RefusedInput{RejectReason::not_json, {"t", 1}, Offset(5), WallTime{}, "hello", 5});
+  snapshot.refused_ever = 1;
   board.publish(snapshot);
   heart.beat(MonoTime(seconds(1000)), MonoTime(seconds(1001)));
+  EXPECT_THAT(get("/rejects"), HasSubstr("\"reason\":\"not_json\",\"topic\":\"t\""));
+  EXPECT_THAT(get("/rejects"), HasSubstr("\"begins\":\"hello\"}"));
   EXPECT_THAT(get("/readyz"), StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(get("/metrics"), HasSubstr("\npurgeline_loop_turns_total 17\n"));
   EXPECT_THAT(get("/metrics"), HasSubstr("\npurgeline_log_lines_dropped_total 42\n"));

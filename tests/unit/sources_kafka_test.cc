@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "sources/kafka_client.h"
 #include "sources/kafka_conf.h"
 #include "sources/kafka_helper.h"
 #include "sources/kafka_offsets.h"
 #include "sources/kafka_topics.h"
+#include "sources/kafka_trouble.h"
 
 namespace purgeline {
 namespace {
@@ -110,6 +112,7 @@ TEST(KafkaTopics, PartitionsAreFoundOnceAndMissingTopicsToldOnce) {
   EXPECT_TRUE(change.found.empty() && change.missing.empty());
   change = topics.update(metadata({{"a", 3, false, ""}, {"b", 1, false, ""}}));
   ASSERT_EQ(change.found.size(), 2u);
+  EXPECT_EQ(change.returned, std::vector<std::string>{"b"});
   EXPECT_EQ(topics.name(change.found[0]), (PartitionName{"a", 2}));
   EXPECT_EQ(topics.name(change.found[1]), (PartitionName{"b", 0}));
   EXPECT_FALSE(topics.incomplete());
@@ -120,7 +123,37 @@ TEST(KafkaTopics, PartitionsAreFoundOnceAndMissingTopicsToldOnce) {
   EXPECT_EQ(change.missing, std::vector<std::string>{"b"});
   change = topics.update(metadata({{"a", 1, false, ""}, {"b", 1, false, ""}}));
   EXPECT_TRUE(change.found.empty() && change.missing.empty());
+  EXPECT_EQ(change.returned, std::vector<std::string>{"b"});
   EXPECT_EQ(topics.partitions(), 4u);
+  change = topics.update(metadata({{"a", 1, false, ""}, {"b", 1, false, ""}}));
+  EXPECT_TRUE(change.returned.empty());
+}
+
+// Read from its first offset is only what the cluster itself said did not exist.
+TEST(KafkaTopics, ATopicIsNewWhenTheClusterSaidThatItDidNotExist) {
+  struct Row {
+    const char* name;
+    std::vector<KafkaMetadata::Topic> before;
+    bool is_new;
+  };
+  const Row rows[] = {
+      {"there from the first answer on", {}, false},
+      {"an error at first", {{"a", 0, false, "no leader"}}, false},
+      {"two errors at first", {{"a", 0, false, "x"}, {"a", 0, false, "not allowed"}}, false},
+      {"not in the answer at first", {{"x", 1, false, ""}}, false},
+      {"did not exist", {{"a", 0, true, ""}}, true},
+      {"an error, then did not exist", {{"a", 0, false, "x"}, {"a", 0, true, ""}}, true},
+      {"did not exist, then an error", {{"a", 0, true, ""}, {"a", 0, false, "x"}}, true},
+  };
+  for (const Row& row : rows) {
+    KafkaTopics topics({"a"});
+    for (const KafkaMetadata::Topic& topic : row.before) {
+      static_cast<void>(topics.update(metadata({topic})));
+    }
+    const auto change = topics.update(metadata({{"a", 1, false, ""}}));
+    ASSERT_EQ(change.found.size(), 1u) << row.name;
+    EXPECT_EQ(topics.is_new(change.found[0]), row.is_new) << row.name;
+  }
 }
 
 TEST(KafkaTopics, AComplaintIsLoggedOncePerChange) {
@@ -132,6 +165,7 @@ TEST(KafkaTopics, AComplaintIsLoggedOncePerChange) {
   EXPECT_TRUE(change.complaints.empty() && change.missing.empty());
   change = topics.update(metadata({{"a", 1, false, ""}}));
   EXPECT_EQ(change.found.size(), 1u);
+  EXPECT_EQ(change.returned, std::vector<std::string>{"a"});
   // A leader election is no reason to call a topic missing.
   change = topics.update(metadata({{"a", 0, false, "no leader"}}));
   EXPECT_TRUE(change.missing.empty());
@@ -158,6 +192,80 @@ TEST(CommitMetadata, WhatOthersWroteGivesTheOffsetOnly) {
     EXPECT_EQ(position.offset, Offset(7));
     EXPECT_FALSE(position.event_time.has_value()) << foreign;
     EXPECT_EQ(position.cluster, "") << foreign;
+  }
+}
+
+TEST(KafkaTime, WhatDoesNotFitBecomesTheLastTimeThereIs) {
+  constexpr std::int64_t kLast = INT64_MAX / 1'000'000;
+  const auto at = [](std::int64_t ms) {
+    return std::optional(WallTime(std::chrono::milliseconds(ms)));
+  };
+  struct Row {
+    std::int64_t ms;
+    std::optional<WallTime> time;
+  };
+  const Row rows[] = {
+      {-1, std::nullopt},
+      {INT64_MIN, std::nullopt},
+      {0, at(0)},
+      {1'700'000'000'123, at(1'700'000'000'123)},
+      {kLast, at(kLast)},
+      {kLast + 1, at(kLast)},
+      {1'700'000'000'123'456, at(kLast)},      // microseconds
+      {1'700'000'000'123'456'789, at(kLast)},  // nanoseconds
+      {INT64_MAX, at(kLast)},
+  };
+  for (const Row& row : rows) EXPECT_EQ(kafka_time(row.ms), row.time) << row.ms;
+  // Whoever compares it with the present must not overflow either.
+  EXPECT_LT(WallTime{} - *kafka_time(INT64_MAX), Duration::zero());
+}
+
+TEST(KafkaTrouble, EachBrokerIsNamedOnceWithItsLatestReason) {
+  KafkaTrouble trouble;
+  EXPECT_TRUE(trouble.empty());
+  EXPECT_EQ(trouble.words("Local: Timed out", {"a:1", "b:2"}), "Local: Timed out; asked: a:1, b:2");
+  trouble.add(
+      "a:1/bootstrap: Connect to ipv4#10.0.0.1:1 failed: Host is down (after 3ms in state UP)");
+  trouble.add("ssl://b:2/1001: SSL handshake failed: no, really: no");
+  trouble.add("ssl://b:2: Disconnected");
+  trouble.add(
+      "a:1/7: Connect to ipv4#10.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT, 9 "
+      "identical error(s) suppressed)");
+  EXPECT_FALSE(trouble.empty());
+  EXPECT_EQ(trouble.words("Local: Timed out", {"a:1"}),
+            "a:1: Connect to ipv4#10.0.0.1:1 failed: Connection refused; ssl://b:2: Disconnected");
+  trouble.clear();
+  EXPECT_TRUE(trouble.empty());
+  trouble.add("words without an address");
+  EXPECT_EQ(trouble.words("", {}), "words without an address");
+}
+
+TEST(KafkaTrouble, ManyBrokersAreNotAllNamed) {
+  KafkaTrouble trouble;
+  for (int i = 0; i < 100; ++i) trouble.add("h" + std::to_string(i) + ":1/b: x");
+  const std::string words = trouble.words("", {});
+  EXPECT_NE(words.find("h7:1: x; and more"), std::string::npos) << words;
+  EXPECT_EQ(words.find("h8"), std::string::npos) << words;
+  trouble.clear();
+  trouble.add("h:1/b: x");
+  EXPECT_EQ(trouble.words("", {}), "h:1: x");
+}
+
+TEST(KafkaTrouble, TheLibrarysLinesAboutConnectionsAreForDebuggingOnly) {
+  struct Row {
+    int level;
+    const char* facility;
+    const char* line;
+    int logged;
+  };
+  const Row rows[] = {{3, "FAIL", "a:1/bootstrap: Connect failed", 7},
+                      {6, "FAIL", "a:1/7: Disconnected", 7},
+                      {5, "REQTMOUT", "a:1/7: Timed out 1 in-flight requests", 7},
+                      {3, "ERROR", "[thrd:a:1]: 2/2 brokers are down", 7},
+                      {3, "ERROR", "Failed to acquire a token", 3},
+                      {4, "CONFWARN", "a property has no effect", 4}};
+  for (const Row& row : rows) {
+    EXPECT_EQ(kafka_line_level(row.level, row.facility, row.line), row.logged) << row.line;
   }
 }
 

@@ -1,0 +1,80 @@
+// What Partitions makes of what a source tells: topics that come and go, and the state of the log.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "app/partitions.h"
+#include "support/fake_clock.h"
+
+namespace purgeline {
+namespace {
+
+class NoSource final : public Source {
+ public:
+  void start(SourceListener&) override {}
+  void poll() override {}
+  [[nodiscard]] bool partition_is_new(PartitionId) const override { return false; }
+  CursorId open(PartitionId, Range, std::uint32_t, Priority) override { return CursorId(0); }
+  void reposition(CursorId, Offset) override {}
+  void close(CursorId) override {}
+  std::size_t read(CursorId, std::size_t, RecordSink&) override { return 0; }
+  [[nodiscard]] Offset position(CursorId) const override { return Offset(0); }
+  [[nodiscard]] std::optional<LogEnds> ends(PartitionId) const override { return std::nullopt; }
+  void ask_ends(PartitionId, std::uint64_t) override {}
+  void find(PartitionId, WallTime, std::uint64_t) override {}
+  void stop() override {}
+};
+
+class NoStore final : public OffsetStore {
+ public:
+  void start(OffsetStoreListener&) override {}
+  void load(PartitionId, const PartitionName&) override {}
+  void commit(std::span<const Commit>) override {}
+  void poll() override {}
+};
+
+class Lines final : public EventLog {
+ public:
+  void write(LogLevel, std::string_view event, LogFields fields) override {
+    events.push_back(std::string(event) + " " + fields.begin()->second);
+  }
+  std::vector<std::string> events;
+};
+
+struct PartitionsTest : ::testing::Test {
+  NoSource source;
+  NoStore log_store;
+  NoStore local_store;
+  test::FakeClock clock;
+  Lines log;
+  Readings readings{source, {{TargetId{0}}}, 100};
+  Partitions partitions{PartitionOptions{}, readings, source, log_store, local_store, clock, log};
+};
+
+TEST_F(PartitionsTest, ATopicThatIsMadeAgainIsNotMissingAnyMore) {
+  partitions.on_partition(PartitionId(0), {"t", 0});
+  partitions.on_topic_missing("t");
+  EXPECT_TRUE(partitions.missing_topics().at("t"));
+  partitions.on_topic_found("t");  // its partitions have been told before, and are not again
+  EXPECT_FALSE(partitions.missing_topics().at("t"));
+  EXPECT_EQ(log.events, (std::vector<std::string>{"topic missing t", "topic appeared t"}));
+}
+
+TEST_F(PartitionsTest, TheLogCountsAsReachableOnceItHasAnswered) {
+  EXPECT_FALSE(partitions.reachable());
+  EXPECT_EQ(partitions.trouble(), "not yet: no broker has answered since the start");
+  partitions.on_log_state(false, "a:1: refused");
+  EXPECT_FALSE(partitions.reachable());
+  EXPECT_EQ(partitions.trouble(), "a:1: refused");
+  EXPECT_EQ(partitions.log_errors(), 1u);
+  partitions.on_log_state(true, "");
+  partitions.on_log_state(true, "");
+  EXPECT_TRUE(partitions.reachable());
+  EXPECT_EQ(partitions.log_errors(), 1u);
+  EXPECT_EQ(log.events,
+            (std::vector<std::string>{"log unreachable a:1: refused", "log reachable "}));
+}
+
+}  // namespace
+}  // namespace purgeline
