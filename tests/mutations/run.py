@@ -27,6 +27,7 @@ UNIT = {
     'src/ack/': ['ack_test'],
     'src/app/': ['app_test'],
     'src/coalesce/': ['coalesce_test'],
+    'src/control/': ['control_admin_test'],
     'src/decode/': ['decode_test'],
     'src/dispatch/': ['dispatch_http1_test', 'dispatch_test'],
     'src/sources/': ['sources_start_position_test'],

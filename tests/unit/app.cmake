@@ -1,1 +1,3 @@
 purgeline_test(app_test SOURCES app_dead_letter_test.cc DEPS purgeline_sim LABELS unit)
+purgeline_test(app_watchdog_test SOURCES app_watchdog_test.cc DEPS purgeline_shard deps::boost LABELS unit)
+set_target_properties(app_watchdog_test PROPERTIES ENABLE_EXPORTS ON)
