@@ -113,11 +113,12 @@ def may_be_accepted(found):
     if not all(re.fullmatch(rb'(?:' + TOKEN + rb')?', word.split(b';')[0].strip(b' \t'))
                for word in last):
         return False
-    return all(LIST.fullmatch(value.strip(b' \t')) for name, value in found if name == b'connection')
+    return all(LIST.fullmatch(value.strip(b' \t'))
+               for name, value in found if name == b'connection')
 
 
 def http_client_misreads(found):
-    """It takes a coding for chunked only when it stands alone, and options where they are a part."""
+    """It sees chunked only when it stands alone, and options in parts of words."""
     for name, value in found:
         words = elements(value)
         if name == b'transfer-encoding' and b'chunked' in words and value.lower() != b'chunked':
@@ -142,7 +143,7 @@ def chunks_are_strict(text, at):
 
 
 def expected(text):
-    """(status, end, kept), None for an answer to refuse or that is cut off, or NO_OPINION."""
+    """(status, end, kept), None when it is to be refused or cut off, or NO_OPINION."""
     before = 0
     while True:
         line = STATUS_LINE.match(text, before)
