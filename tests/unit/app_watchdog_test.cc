@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -25,7 +26,7 @@ class EndlessLog : public LogOutput {
 __attribute__((noinline)) void EndlessLog::write(LogLevel level, std::string_view event,
                                                  LogFields fields) {
   LogOutput::write(level, event, fields);
-  volatile bool endless = event == "target state";
+  const std::atomic<bool> endless{event == "target state"};
   while (endless) {
   }
 }
