@@ -278,7 +278,8 @@ class TestKills(FaultTestCase):
                 daemon.kill()
             else:
                 self.assertEqual(daemon.stop(), 0)
-        daemon.start().wait_committed(self.kafka, self.topic)
+        # Most rounds leave work behind, at some ten milliseconds for each page.
+        daemon.start().wait_committed(self.kafka, self.topic, timeout=60 + 5 * KILLS)
         for pages, version in rounds:
             for page in pages:
                 for cache in (self.frontend, self.backend):
