@@ -84,6 +84,9 @@ ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log
   callbacks.on_reload = [&log] {
     log.warning("reload not available", {{"effect", "restart to read a changed configuration"}});
   };
+  callbacks.on_hopeless = [&log] {
+    log.flush(std::chrono::seconds(1));
+  };
   callbacks.process = [loaded_at = clock.wall(), &log] {
     return process_metrics(loaded_at, log);
   };

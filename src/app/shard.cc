@@ -1,5 +1,6 @@
 #include "app/shard.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -112,6 +113,7 @@ bool Shard::wait() {
 }
 
 void Shard::run() {
+  ::pthread_setname_np(::pthread_self(), "shard");
   SystemClock clock;
   SystemRandom random;
   FoldingLog log(log_, clock);
@@ -169,7 +171,9 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
   MonoTime publish_at = clock.now();
   MonoTime give_up = MonoTime::max();
   bool draining = false;
+  heartbeat_.begin();
   for (;;) {
+    heartbeat_.doing("stages");
     clock.refresh();
     pipeline.turn();
     if (stop_ && !draining) {
@@ -183,6 +187,7 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
       clean_ = pipeline.drained();
       if (clean_ || clock.now() >= give_up) break;
     }
+    heartbeat_.doing("snapshot");
     log.poll();
     if (clock.now() >= publish_at) {
       publish_at = clock.now() + kPublishEvery;
@@ -192,8 +197,10 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
     MonoTime until = std::min(pipeline.next_due(), clock.now() + kLongestSleep);
     if (draining) until = std::min(until, clock.now() + milliseconds(50));
     heartbeat_.beat(clock.now(), until);
+    heartbeat_.doing("transport");
     transport.turn(until, pipeline.tick());
   }
+  heartbeat_.end();  // what comes now may take its time, and the service manager watches it
 }
 
 }  // namespace purgeline

@@ -8,8 +8,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <thread>
 
+#include "control/thread_stack.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
@@ -90,15 +92,45 @@ struct ControlThread::Impl {
     if (view.started && !told_ready && !stopping) told_ready = options.supervisor.ready();
     // The shard's turns keep the watchdog quiet, this timer only carries the word.
     if (loop.ok && options.supervisor.watchdog_interval()) options.supervisor.watchdog();
-    if (loop.ok != loop_ok) {
-      loop_ok = loop.ok;
-      log.write(loop.ok ? LogLevel::info : LogLevel::error,
-                loop.ok ? "loop turns again" : "loop blocked", {{"detail", loop.detail}});
-    }
+    watch(loop);
     std::string line = status_line(view);
     if (line == told_status) return;
     options.supervisor.status(line);
     told_status = std::move(line);
+  }
+
+  void watch(const ReadyCheck& loop) {
+    if (loop.ok) {
+      if (!loop_ok) log.info("loop turns again", {{"detail", loop.detail}});
+      loop_ok = true;
+      return;
+    }
+    const MonoTime now = clock->now();
+    if (loop_ok) {
+      loop_ok = false;
+      blocked_seen = Duration::zero();
+      log.error("loop blocked",
+                {{"detail", loop.detail}, {"doing", heartbeat.stage()}, {"stack", stack()}});
+    } else {
+      // Not more than a timer's period at a time: this thread may have stood still as well.
+      blocked_seen += std::min<Duration>(now - watched_at, 2 * period());
+    }
+    watched_at = now;
+    if (blocked_seen >= options.abort_after) abort_process(loop);
+  }
+
+  std::string stack() const {
+    std::string text = stack_of_thread(heartbeat.thread(), std::chrono::milliseconds(200));
+    return text.empty() ? "none: the thread does not answer" : text;
+  }
+
+  [[noreturn]] void abort_process(const ReadyCheck& loop) {
+    log.error("aborting", {{"why", loop.detail},
+                           {"doing", heartbeat.stage()},
+                           {"stack", stack()},
+                           {"effect", "what is not committed is purged again after the start"}});
+    if (callbacks.on_hopeless) callbacks.on_hopeless();
+    std::abort();
   }
 
   ControlOptions options;
@@ -115,6 +147,8 @@ struct ControlThread::Impl {
   bool told_ready{false};
   bool stopping{false};
   bool loop_ok{true};
+  MonoTime watched_at{};    // has a meaning only while the loop is not ok
+  Duration blocked_seen{};  // likewise
   std::string told_status;
   std::thread thread;
 };

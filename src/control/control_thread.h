@@ -28,6 +28,10 @@ struct ControlOptions {
   // From how long overdue the shard counts as blocked. Well above a page fault storm or a suspended
   // laptop's hiccup, well below what a watchdog is set to.
   Duration blocked_after{std::chrono::seconds(5)};
+  // How much longer it may stay blocked before the process is aborted, so that a service manager
+  // starts it anew. Counted in what this thread itself has seen: a process that was stopped and
+  // goes on, or a machine that slept, is given the whole time.
+  Duration abort_after{std::chrono::seconds(5)};
   bool signals{
       true};  // SIGTERM, SIGINT, SIGHUP; off where a test has several of these in one process
 };
@@ -36,6 +40,9 @@ struct ControlCallbacks {
   std::function<void(int signal)> on_stop;  // SIGTERM or SIGINT, each time
   std::function<void()> on_reload;          // SIGHUP
   std::function<ProcessMetrics()> process;  // may be empty
+  // The shard has been blocked for blocked_after and abort_after: to write out the log. The process
+  // is aborted when it returns.
+  std::function<void()> on_hopeless;  // may be empty
 };
 
 class ControlThread {

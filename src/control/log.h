@@ -50,6 +50,8 @@ class LogOutput : public EventLog {
 
   void write(LogLevel level, std::string_view event, LogFields fields) override;
   [[nodiscard]] bool enabled(LogLevel level) const override;
+  // Waits until everything written so far has left, or `patience` is over: for last words.
+  void flush(Duration patience);
   // A reload of logging.format and logging.level.
   void change(LogFormat format, LogLevel level);
   // Lines lost to a full queue.

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <mutex>
 
 #include "control/log.h"
@@ -51,16 +52,27 @@ class FileSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit FileSink(std::FILE* file) : file_(file) {}
 
+  // Until `enough(lines that have left)` holds, or `patience` is over.
+  template <class Enough>
+  void wait(Duration patience, Enough enough) {
+    std::unique_lock lock(mutex_);
+    left_changed_.wait_for(lock, patience, [&] { return enough(left_); });
+  }
+
  private:
   void sink_it_(const spdlog::details::log_msg& msg) override {
     spdlog::memory_buf_t line;
     formatter_->format(msg, line);
     std::fwrite(line.data(), 1, line.size(), file_);
     std::fflush(file_);
+    ++left_;
+    left_changed_.notify_all();
   }
   void flush_() override { std::fflush(file_); }
 
   std::FILE* file_;
+  std::uint64_t left_{0};
+  std::condition_variable_any left_changed_;
 };
 
 std::unique_ptr<spdlog::formatter> make_formatter(const char* pattern) {
@@ -131,6 +143,7 @@ struct LogOutput::Impl {
   const bool journal;
   std::atomic<LogFormat> format;
   std::atomic<LogLevel> level;
+  std::atomic<std::uint64_t> given{0};  // lines put into the queue
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<FileSink> sink;
   std::shared_ptr<spdlog::async_logger> logger;
@@ -156,7 +169,14 @@ void LogOutput::write(LogLevel level, std::string_view event, LogFields fields) 
     line.insert(0, std::string(journal_prefix(level)) + (format == LogFormat::json ? "{" : ""));
   }
   // The string_view overload takes the text as it is: no format string from outside.
+  ++impl_->given;
   impl_->logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+}
+
+void LogOutput::flush(Duration patience) {
+  const std::uint64_t given = impl_->given;
+  impl_->sink->wait(
+      patience, [&](std::uint64_t left) { return left + impl_->pool->overrun_counter() >= given; });
 }
 
 void LogOutput::change(LogFormat format, LogLevel level) {

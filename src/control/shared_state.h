@@ -1,8 +1,11 @@
 // SnapshotBoard and Heartbeat: all that the shard and the control thread share, besides mailboxes.
 //
 // Place:  the shard writes, the control thread reads, for /metrics, /healthz, /readyz and the
-// watchdog. Bound:  one snapshot; one word.
+//         watchdog.
+// Bound:  one snapshot; three words.
 #pragma once
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -42,6 +45,18 @@ class Heartbeat {
   void beat(MonoTime now, MonoTime idle_until) {
     due_.store(std::max(now, idle_until).time_since_epoch().count(), std::memory_order_relaxed);
   }
+  // The shard's own thread, before its first turn.
+  void begin() { thread_.store(::gettid(), std::memory_order_relaxed); }
+  // The loop has ended on purpose: no beat is due any more.
+  void end() {
+    thread_.store(0, std::memory_order_relaxed);
+    due_.store(kEnded, std::memory_order_relaxed);
+  }
+  // What it does from now on, a literal: for the line that says where it stands still.
+  void doing(const char* stage) { stage_.store(stage, std::memory_order_relaxed); }
+
+  [[nodiscard]] const char* stage() const { return stage_.load(std::memory_order_relaxed); }
+  [[nodiscard]] pid_t thread() const { return thread_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool started() const { return due_.load(std::memory_order_relaxed) != kNever; }
   // How long the next beat has been due; zero when it is not, or when there was none yet.
   [[nodiscard]] Duration overdue(MonoTime now) const {
@@ -52,7 +67,10 @@ class Heartbeat {
 
  private:
   static constexpr std::int64_t kNever = INT64_MIN;
+  static constexpr std::int64_t kEnded = INT64_MAX;
   std::atomic<std::int64_t> due_{kNever};
+  std::atomic<const char*> stage_{"starting"};
+  std::atomic<pid_t> thread_{0};
 };
 
 }  // namespace purgeline

@@ -386,9 +386,10 @@ bool ResponseParser::take_chunk(char c) {
         length_ = length_ * 16 + static_cast<std::uint64_t>(digit);
         return ++position_ <= 15;
       }
-      state_ = c == '\r' ? State::chunk_size_lf : State::chunk_extension;
-      return position_ > 0 && (c == '\r' || c == ';' || is_blank(c));
+      return position_ > 0 && end_chunk_size(c);
     }
+    case State::chunk_blank:
+      return end_chunk_size(c);
     case State::chunk_extension:
       if (c == '\r') state_ = State::chunk_size_lf;
       return c == '\r' || is_text(c);
@@ -404,6 +405,17 @@ bool ResponseParser::take_chunk(char c) {
       state_ = State::chunk_size;
       return c == '\n';
   }
+}
+
+// Behind the digits: blanks, then an extension or the end of the line. "3 7" has been read as 3 and
+// as 37.
+bool ResponseParser::end_chunk_size(char c) {
+  CHECK(state_ == State::chunk_size || state_ == State::chunk_blank);
+  if (c == '\r')
+    state_ = State::chunk_size_lf;
+  else
+    state_ = c == ';' ? State::chunk_extension : State::chunk_blank;
+  return c == '\r' || c == ';' || is_blank(c);
 }
 
 // A chunk of size 0 ends the body; trailers may follow.

@@ -80,6 +80,7 @@ class ResponseParser {
     head_lf,
     body,
     chunk_size,
+    chunk_blank,
     chunk_extension,
     chunk_size_lf,
     chunk_data,
@@ -102,6 +103,7 @@ class ResponseParser {
   bool finish_coding(std::string_view value);
   bool finish_connection(std::string_view value);
   bool finish_head();
+  bool end_chunk_size(char c);
   bool finish_chunk_size();
   std::size_t skip(std::span<const std::byte> bytes);
   void complete(bool delimited);

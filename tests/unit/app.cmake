@@ -2,5 +2,11 @@ purgeline_test(app_test SOURCES app_absences_test.cc app_readings_test.cc
   DEPS purgeline_pipeline LABELS unit)
 purgeline_test(app_partitions_test
   SOURCES app_partitions_test.cc DEPS purgeline_pipeline LABELS unit)
-purgeline_test(app_shard_test
-  SOURCES app_shard_test.cc DEPS purgeline_shard purgeline_config LABELS unit TIMEOUT 120)
+purgeline_test(app_dead_letter_test SOURCES app_dead_letter_test.cc DEPS purgeline_sim LABELS unit)
+# librdkafka's threads are made by thrd_create(), which the thread sanitizer does not know.
+if(NOT PURGELINE_SANITIZE MATCHES thread)
+  purgeline_test(app_shard_test
+    SOURCES app_shard_test.cc DEPS purgeline_shard purgeline_config LABELS unit TIMEOUT 120)
+  purgeline_test(app_watchdog_test SOURCES app_watchdog_test.cc DEPS purgeline_shard deps::boost LABELS unit)
+  set_target_properties(app_watchdog_test PROPERTIES ENABLE_EXPORTS ON)
+endif()

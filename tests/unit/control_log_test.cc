@@ -175,6 +175,20 @@ TEST(LogOutput, AReaderThatReadsNothingBlocksNobodyAndTheLossIsCounted) {
   close(ends[0]);
 }
 
+TEST(LogOutput, FlushWaitsUntilAllHasLeft) {
+  std::FILE* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  LogOptions options;
+  options.file = file;
+  LogOutput log(options);
+  for (int i = 0; i < 5000; ++i) log.write(LogLevel::info, "line", {});
+  log.flush(std::chrono::minutes(1));
+  std::rewind(file);
+  int lines = 0;
+  for (int c = 0; (c = std::fgetc(file)) != EOF;) lines += c == '\n';
+  EXPECT_EQ(lines, 5000);
+}
+
 TEST(Journal, OnlyTheStreamThatTheVariableNames) {
   int ends[2];
   ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);

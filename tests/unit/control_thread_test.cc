@@ -249,5 +249,36 @@ TEST_F(ControlTest, TheWatchdogHearsOnlyOfAShardThatTurns) {
               ::testing::Contains(StartsWith("level=info event=\"loop turns again\"")));
 }
 
+TEST_F(ControlTest, AProcessThatStoodStillIsNotAborted) {
+  const Manager manager;
+  heart.beat(MonoTime(seconds(1000)), MonoTime(seconds(1000)));
+  make({.supervisor = Supervisor(manager.path(), "30000", nullptr), .signals = false});
+  ASSERT_TRUE(control->start());
+  EXPECT_THAT(manager.next_like("STATUS="), HasSubstr("started"));
+  time = 1100;  // by far more than blocked_after and abort_after
+  EXPECT_THAT(manager.next_like("STATUS="), HasSubstr("has not turned for 100.0 s"));
+  for (const int later : {2000, 3000, 4000}) {
+    time = later;
+    EXPECT_THAT(manager.next(), HasSubstr(std::to_string(later - 1000) + ".0 s"))
+        << "and not a word of the watchdog";
+  }
+  heart.beat(MonoTime(seconds(4000)), MonoTime(seconds(4000)));
+  EXPECT_EQ(manager.next_like("WATCHDOG"), "WATCHDOG=1");
+  control->stop();
+}
+
+TEST_F(ControlTest, AShardThatHasEndedOwesNoTurn) {
+  const Manager manager;
+  heart.beat(MonoTime(seconds(1000)), MonoTime(seconds(1000)));
+  make({.supervisor = Supervisor(manager.path(), "30000", nullptr), .signals = false});
+  ASSERT_TRUE(control->start());
+  heart.end();
+  EXPECT_EQ(manager.next_like("WATCHDOG"), "WATCHDOG=1");
+  time = 1100;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(manager.next_like("WATCHDOG"), "WATCHDOG=1");
+  control->stop();
+  EXPECT_THAT(log.lines(), ::testing::Not(::testing::Contains(HasSubstr("loop blocked"))));
+}
+
 }  // namespace
 }  // namespace purgeline

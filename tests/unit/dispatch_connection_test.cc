@@ -183,6 +183,18 @@ TEST(Ends, AnAnswerToNothingIsCreditedToNobody) {
   EXPECT_TRUE(world.transport.links[link].closing);
 }
 
+TEST(Ends, AnAnswerBeforeItsRequestWasSentIsCreditedToNobody) {
+  World world;
+  world.transport.hold_sends = true;
+  add(world, {"/a"});
+  const std::size_t link = world.connect();
+  add(world, {"/b"});
+  world.turn();  // waits in the second buffer
+  world.answer(link, kPurged + kPurged);
+  EXPECT_THAT(world.outcomes(), ElementsAre("/a purged", "/b unanswered"));
+  EXPECT_TRUE(world.transport.links[link].closing);
+}
+
 TEST(Ends, AcceptingAndClosingAtOnceIsNotConnectedToWithoutAPause) {
   World world;
   add(world, {"/a"});

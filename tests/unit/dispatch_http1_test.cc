@@ -206,6 +206,7 @@ const std::vector<Row> kRows{
     {"chunk without size", kOk + "Transfer-Encoding: chunked\r\n\r\n\r\n", kBad},
     {"chunk size not hexadecimal", kOk + "Transfer-Encoding: chunked\r\n\r\ng\r\n", kBad},
     {"chunk size negative", kOk + "Transfer-Encoding: chunked\r\n\r\n-1\r\n", kBad},
+    {"chunk size in two parts", kOk + "Transfer-Encoding: chunked\r\n\r\n3 7\r\nabc\r\n", kBad},
     {"chunk size beyond 64 bits", kOk + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
      kBad},
     {"chunk beyond reason", kOk + "Transfer-Encoding: chunked\r\n\r\n1000001\r\n", kBad},
