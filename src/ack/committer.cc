@@ -33,6 +33,12 @@ void Committer::update(PartitionId partition, Offset offset, std::optional<WallT
   if (time) entry.time = time;
 }
 
+void Committer::forget(PartitionId partition) {
+  Entry& entry = this->entry(partition);
+  entry.reached.reset();
+  entry.time.reset();
+}
+
 bool Committer::due(const Entry& entry) const {
   if (!entry.known || entry.asked || !entry.reached) return false;
   if (!entry.state.committed || *entry.reached != *entry.state.committed) return true;

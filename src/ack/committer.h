@@ -35,6 +35,10 @@ class Committer {
   // Everything below `position.offset` is finished.
   void update(PartitionId partition, Offset offset, std::optional<WallTime> time);
 
+  // What was reached means nothing any more (the log was made anew): it is not committed, until the
+  // next add().
+  void forget(PartitionId partition);
+
   void turn();        // commits what has moved when the interval is over
   void commit_now();  // without waiting for the interval: at stop
   // Nothing has moved that is not committed.

@@ -202,6 +202,7 @@ void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
     partition->local_position.reset();
     partition->state = State::loading;
     partition->ask_again = clock_.now();
+    committer_.forget(partition->id);
     return;
   }
 }
