@@ -165,7 +165,8 @@ void Partitions::open(Partition& partition, Offset from, bool cold, const std::s
     partition.cursor = source_.open(partition.id, Range{from, {}}, all, Priority::live);
   partition.ledger = std::make_unique<Ledger>(from, options_.targets, options_.ledger_capacity);
   std::optional<Offset> stored;
-  if (partition.log_position && partition.log_position->cluster == *cluster_) {
+  if (partition.position_stored && partition.log_position &&
+      partition.log_position->cluster == *cluster_) {
     stored = partition.log_position->offset;
   }
   if (stored != from) {
@@ -200,6 +201,7 @@ void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
     const Ledger::Watermark mark = partition->ledger->watermark();
     partition->log_position = Position{mark.offset, mark.time, cluster_.value_or("")};
     partition->local_position.reset();
+    partition->position_stored = false;
     partition->state = State::loading;
     partition->ask_again = clock_.now();
     committer_.forget(partition->id);

@@ -49,6 +49,7 @@ class Partitions : public SourceListener {
     // what the two stores say
     bool log_answered{false}, local_answered{false};
     std::optional<Position> log_position, local_position;
+    bool position_stored{true};  // false: log_position is what was reached, wherever that was
     std::optional<StartPosition> start;
     std::uint64_t question{0};  // the one that is open; 0: none
     MonoTime ask_again{MonoTime::max()};
