@@ -109,7 +109,8 @@ class Checker {
   const MonoTime started_{clock_.now()};
   std::map<Name, Partition> partitions_;
   std::map<std::string, std::vector<MonoTime>> reads_;  // by URL: every first reading in a life
-  std::vector<MonoTime> ends_;                          // of lives
+  std::vector<MonoTime> all_reads_;
+  std::vector<MonoTime> ends_;  // of lives
   std::string violation_;
   std::uint64_t commits_with_letters_{0};
 };

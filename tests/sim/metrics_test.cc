@@ -66,7 +66,7 @@ void run_for(World& world, Watcher& watcher, Duration duration, bool produce, in
 }
 
 TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
-  World world(2);
+  World world(2, 60);  // small enough to be full while a cache is down
   Watcher watcher;
   run_for(world, watcher, seconds(3), true);
 

@@ -34,7 +34,7 @@ World::Program::Program(World& world)
   pipeline.start();
 }
 
-World::World(std::uint64_t seed)
+World::World(std::uint64_t seed, std::uint64_t capacity)
     : random_(seed),
       program_random_(~seed),
       faults_(random_),
@@ -47,6 +47,7 @@ World::World(std::uint64_t seed)
   config_.coalesce.window = milliseconds(random_.below(200));
   config_.coalesce.clock_margin = seconds(2);
   config_.coalesce.capacity = random_.below(2) == 0 ? 1000 : 60;  // the small one is full often
+  if (capacity > 0) config_.coalesce.capacity = capacity;
   // Several URLs that make a cache close are told from a cache that closes on all by the answers to
   // others; a table far smaller than any configuration may have could be full of them alone.
   if (config_.coalesce.capacity < 1000) faults_.set(Fault::poison_url, 0);
@@ -181,13 +182,19 @@ void World::release_fresh() {
   });
 }
 
-bool World::finished() const {
-  const std::vector<PartitionName> all = partitions();
-  return log_.find({topics_[1], 0}) != nullptr &&
-         std::all_of(all.begin(), all.end(), [this](const PartitionName& name) {
-           const auto position = log_.position("purgeline", name);
-           return position && position->offset.value() == log_.find(name)->high();
-         });
+// Empty, or what is not yet committed.
+std::string World::unfinished() const {
+  if (log_.find({topics_[1], 0}) == nullptr) return topics_[1];
+  for (const PartitionName& name : partitions()) {
+    const auto position = log_.position("purgeline", name);
+    const std::int64_t high = log_.find(name)->high();
+    if (position && position->offset.value() == high) continue;
+    return name.topic + "/" + std::to_string(name.partition) + " is committed up to " +
+           (position ? std::to_string(position->offset.value()) : "nothing") + " of " +
+           std::to_string(high);
+  }
+  if (!program_ || program_->pipeline.unfinished() == 0) return {};
+  return std::to_string(program_->pipeline.unfinished()) + " events have not ended";
 }
 
 std::string World::run(Duration busy) {
@@ -207,10 +214,10 @@ std::string World::run(Duration busy) {
       next_word = clock_.now() + seconds(5);
       produce();
     }
-    if (program_ && finished() && program_->pipeline.unfinished() == 0) break;
+    const std::string left = unfinished();
+    if (program_ && left.empty()) break;
     if (clock_.now() < give_up) continue;
-    checker_->fail("it never came to rest: " +
-                   std::to_string(program_ ? program_->pipeline.unfinished() : 0) + " unfinished");
+    checker_->fail("it never came to rest: " + left);
   }
   if (checker_->violation().empty()) checker_->at_end();
   return checker_->violation();

@@ -24,7 +24,8 @@ namespace purgeline::sim {
 
 class World {
  public:
-  explicit World(std::uint64_t seed);
+  // `capacity`: of every table; 0: drawn.
+  explicit World(std::uint64_t seed, std::uint64_t capacity = 0);
 
   // Producers and faults for `busy`, then quiet until everything is finished, then the checks.
   // Empty, or what was broken.
@@ -94,7 +95,7 @@ class World {
   [[nodiscard]] bool quarantined(const PartitionName& name) const;
   void release_fresh();
   void committing(const Commit& commit, bool to_log);
-  [[nodiscard]] bool finished() const;
+  [[nodiscard]] std::string unfinished() const;
   [[nodiscard]] std::vector<PartitionName> partitions() const;  // that exist now
 
   test::FakeRandom random_;
