@@ -76,10 +76,14 @@ void World::build_layers() {
 
 // Half of the worlds never repeat a URL: a repeat purges again what was forgotten.
 std::string World::draw_url() {
-  const std::string number = std::to_string(unique_ ? produced_ : random_.below(30));
-  if (faults_.hit(Fault::poison_url)) return "h/poison" + number;
-  if (faults_.hit(Fault::refused_url)) return "h/refused" + number;
-  return "h/p" + number;
+  const std::uint64_t page = unique_ ? produced_ : random_.below(30);
+  constexpr const char* kHosts[] = {"h", "en.wiki.example", "h:8080", "re7.example",
+                                    "[2001:db8::1]"};
+  const std::string host = kHosts[page % 5];
+  const std::string number = std::to_string(page);
+  if (faults_.hit(Fault::poison_url)) return host + "/poison" + number;
+  if (faults_.hit(Fault::refused_url)) return host + "/refused" + number;
+  return host + "/p" + number;
 }
 
 std::string World::draw_json(const std::string& url, bool& wanted) {
@@ -95,7 +99,8 @@ std::string World::draw_json(const std::string& url, bool& wanted) {
     return kMalformed[random_.below(7)];
   }
   if (faults_.hit(Fault::foreign_host)) {
-    return R"({"meta":{"uri":"http://foreign.example/x","domain":"foreign.example"}})";
+    constexpr const char* kForeigners[] = {"foreign.wiki.example", "a.denied.example", "other"};
+    return R"({"meta":{"uri":"http://)" + std::string(kForeigners[random_.below(3)]) + R"(/x"}})";
   }
   wanted = true;
   // The producer's clock is a little wrong, or hours; what it writes may be no date at all.

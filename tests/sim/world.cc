@@ -10,7 +10,9 @@ namespace purgeline::sim {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const std::vector<std::string> World::kForeign{"foreign.example"};
+const std::vector<std::string> World::kOurs{"h", "*.Wiki.example", "[2001:db8::1]",
+                                            "/re[0-9]+\\.example/"};
+const std::vector<std::string> World::kForeign{"foreign.wiki.example", "*.denied.example"};
 
 World::Program::Program(World& world)
     : source(world.log_, {world.topics_, 2, 4}),
@@ -28,7 +30,7 @@ World::Program::Program(World& world)
       dead_letters(world.letters_, world.clock_, world.agenda_, world.random_, world.faults_,
                    [&world] { world.maybe_crash(); }),
       resolver(world.clock_, world.agenda_, world.random_, world.faults_),
-      pipeline(world.config_, StartEarliest{}, *HostMatcher::make({}, kForeign),
+      pipeline(world.config_, StartEarliest{}, *HostMatcher::make(kOurs, kForeign),
                {world.clock_, world.program_random_, world.transport_, resolver, source, log_store,
                 disk_store, dead_letters, world.lines_}) {
   pipeline.start();
@@ -53,6 +55,10 @@ World::World(std::uint64_t seed, std::uint64_t capacity)
   if (config_.coalesce.capacity < 1000) faults_.set(Fault::poison_url, 0);
   config_.coalesce.bytes = 8 << 20;
   build_layers();
+  // A list that is wrong is refused whole and changes nothing, as when a reload brings it.
+  for (const char* wrong : {"h:80", "/(?=h)/", "h h", "/((/"}) {
+    CHECK(!HostMatcher::make(kOurs, std::vector<std::string>{wrong}));
+  }
   topics_ = {kFirstTopic, "codfw.resource-purge"};
   log_.create_topic(topics_[0], 2);
   if (faults_.times(Fault::topic_late) == 0) log_.create_topic(topics_[1], 2);

@@ -67,7 +67,8 @@ class World {
     SimResolver resolver;
     Pipeline pipeline;
   };
-  static const std::vector<std::string> kForeign;  // hosts that are not ours
+  static const std::vector<std::string> kOurs;     // hosts to purge
+  static const std::vector<std::string> kForeign;  // and among them those that are not ours
   struct Crash {};                                 // thrown through the program, which is then gone
 
   // scenario.cc
