@@ -9,6 +9,21 @@ namespace purgeline::sim {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
+namespace {
+
+std::string in_one_line(const std::string& bytes) {
+  std::string line;
+  for (const char c : bytes) {
+    if (c == '\r' || c == '\n')
+      line += c == '\r' ? "\\r" : "\\n";
+    else
+      line += c >= ' ' && c <= '~' ? c : '?';
+  }
+  return line;
+}
+
+}  // namespace
+
 void SimTransport::answer(LinkId id, std::size_t purge) {
   SimTarget& to = target(id);
   const std::string url = to.seen[purge].url;
@@ -46,7 +61,7 @@ void SimTransport::answer(LinkId id, std::size_t purge) {
     Reply again;
     again.text = good_text(id);
     again.good = again.extra = true;
-    this->reply(id, again, when);
+    this->reply(id, again, at(id).answer_free);
   }
 }
 
@@ -119,6 +134,7 @@ void SimTransport::reply(LinkId id, Reply reply, MonoTime when) {
     const bool whole = i + 1 == parts.size();
     agenda_.at(when, [this, id, reply, whole, part = parts[i]] {
       if (!alive(id) || at(id).closing || !at(id).open) return;
+      if (trace_.printing()) trace_.say("  " + target(id).name + " says " + in_one_line(part));
       if (whole) take(id, reply);
       const auto* data = reinterpret_cast<const std::byte*>(part.data());
       at(id).handler->on_bytes({data, part.size()});
