@@ -219,7 +219,8 @@ void Checker::in_time(const std::string& url, MonoTime read) {
       std::lower_bound(all_reads_.begin(), all_reads_.end(), read - std::chrono::seconds(3));
   const auto to = std::upper_bound(from, all_reads_.end(), read + std::chrono::seconds(1));
   const Duration slack = std::chrono::milliseconds(500 + 2 * (to - from));
-  for (const auto& [port, target] : transport_.caches()) {
+  for (const auto& entry : transport_.caches()) {
+    const SimTarget& target = entry.second;
     if (target.faulty) continue;
     const auto waits = static_cast<std::int64_t>(target.layer * (target.layer + 1) / 2);
     const MonoTime limit = read + options_.layer_deadline * waits + options_.window + slack;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which lines of each folder under src/ have run, from the counts that a build with --coverage left.
+"""Which lines of each folder under src/ have run, by the counts of a build with --coverage.
 
 usage: coverage.py BUILD_FOLDER
 
