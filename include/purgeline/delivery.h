@@ -29,8 +29,10 @@ struct Delivery {
   std::uint8_t lonely{0};     // how often it was alone when the cache closed unanswered
   bool alone{false};          // suspected of making the cache close: send it at depth 1
   std::uint8_t denials{0};    // 403, 405 or 501 so far
-  // Dispatch's own mark: good answers of the target at the first denial.
+  // Dispatch's own marks: good answers of the target when this delivery last failed, without and
+  // with those to probes.
   std::uint32_t good_then{0};
+  std::uint32_t alive_then{0};
   bool probe{false};  // nobody's URL: its answer says nothing about other URLs
 };
 
@@ -65,6 +67,7 @@ struct Outcome {
   bool alone{false};
   std::uint8_t denials{0};
   std::uint32_t good_then{0};
+  std::uint32_t alive_then{0};
 };
 
 // Dispatch pulls: it takes a delivery only when it can write it. Implemented by the coalescer.

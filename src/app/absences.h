@@ -6,7 +6,8 @@
 //
 // A target is left out when it has not answered well (or has denied every purge) for
 // `behind_after`; or when the table of unfinished events runs full and it is the one that fills it:
-// it does not answer, or it holds most of the table while another target has far less to do.
+// it does not answer, or it holds most of the table for some seconds while another target has far
+// less to do.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,9 @@ class Absences {
     bool behind{false};
     MonoTime since{MonoTime::min()};  // not well since; or behind since
     bool well{true};
+    MonoTime slow_since{MonoTime::max()};  // fills the table since
   };
+  [[nodiscard]] bool fills_alone(TargetId id, const std::vector<AbsenceFacts>& facts) const;
 
   Duration behind_after_;
   std::vector<Target> targets_;

@@ -196,16 +196,16 @@ void Partitions::open(Partition& partition, bool backlog) {
         newer_position(partition.log_position, partition.local_position, *cluster_);
     readings_.open_live(partition.id, backlog ? partition.end : chosen.offset,
                         position ? position->event_time : std::nullopt, chosen.offset);
-    std::optional<Position> stored;
-    if (partition.log_position && partition.log_position->cluster == *cluster_) {
-      stored = partition.log_position;
-    }
-    if (stored && stored->offset != chosen.offset) {
-      ++partition.metrics.offset_resets;
-      stored.reset();
-    }
-    committer_.add(partition.id, partition.name, stored);
   }
+  std::optional<Position> stored;
+  if (partition.log_position && partition.log_position->cluster == *cluster_) {
+    stored = partition.log_position;
+  }
+  if (stored && stored->offset != chosen.offset) {
+    ++partition.metrics.offset_resets;
+    stored.reset();
+  }
+  committer_.add(partition.id, partition.name, stored);
   log_.write(LogLevel::info, "reading",
              {{"topic", partition.name.topic},
               {"partition", std::to_string(partition.name.partition)},
@@ -259,6 +259,8 @@ void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
     return;
   }
   const Ledger::Watermark needed = readings_.needed(partition.id);
+  // Until it is known what the log still has, nothing of it is committed.
+  committer_.forget(partition.id);
   partition.log_answered = true;
   restart(partition, Position{reading.ledger->next(), needed.time, cluster_.value_or("")});
 }

@@ -365,10 +365,12 @@ void Pipeline::on_finished(const FinishedEvent& event) {
 void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
   ++outcomes_;
   if (probes_.on_outcome(id, outcome)) return;
-  if (is_dead(outcome.result))
+  if (is_dead(outcome.result)) {
     bury(id, outcome);
-  else
-    CHECK(coalescer_.complete(id, outcome));
+    return;
+  }
+  if (outcome.alone) probes_.suspect(coalescer_.find(id)->target);
+  CHECK(coalescer_.complete(id, outcome));
 }
 
 // The delivery stays in flight until its dead letter is on disk, so that its events cannot be

@@ -64,6 +64,7 @@ class PurgeRun : public DeliveryQueue, public OutcomeSink {
     delivery.lonely = job.last.lonely;
     delivery.alone = job.last.alone;
     delivery.good_then = job.last.good_then;
+    delivery.alive_then = job.last.alive_then;
     flying_.push_back({number, target});
     return delivery;
   }

@@ -27,12 +27,18 @@ class TargetProbes : public DeliveryQueue {
     probes_[target.value()].wanted = state != TargetState::up;
   }
 
+  // A delivery of the target may be what makes it close: next time a probe goes first, which tells
+  // the one from the other.
+  void suspect(TargetId target) { probes_[target.value()].first = true; }
+
   std::optional<Delivery> take(TargetId target) override {
-    if (queue_.ready(target)) {
+    Probe& probe = probes_[target.value()];
+    const bool first = probe.first && due(probe);
+    if (!first && queue_.ready(target)) {
       if (auto delivery = queue_.take(target)) return delivery;
     }
-    Probe& probe = probes_[target.value()];
     if (!due(probe)) return std::nullopt;
+    probe.first = false;
     probe.in_flight = true;
     Delivery delivery;
     delivery.id = {kFirstSlot + target.value(), ++probe.generation};
@@ -70,6 +76,7 @@ class TargetProbes : public DeliveryQueue {
   struct Probe {
     bool wanted{true};
     bool in_flight{false};
+    bool first{false};  // before what the queue has
     std::uint32_t generation{0};
     MonoTime not_before{MonoTime::min()};
   };

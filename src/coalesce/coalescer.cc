@@ -231,6 +231,7 @@ std::optional<Delivery> Coalescer::take(TargetId target) {
     delivery.alone = slot.alone;
     delivery.denials = slot.denials;
     delivery.good_then = slot.good_then;
+    delivery.alive_then = slot.alive_then;
     return delivery;
   }
   return std::nullopt;
@@ -351,6 +352,7 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
   slot.alone = outcome.alone;
   slot.denials = outcome.denials;
   slot.good_then = outcome.good_then;
+  slot.alive_then = outcome.alive_then;
   const bool at_once = outcome.result == AttemptResult::unanswered;
   const MonoTime due = at_once ? clock_.now() : outcome.not_before;
   if (slot.waiting) {  // a newer event already waits: one purge will do for both

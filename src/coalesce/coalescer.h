@@ -126,6 +126,7 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t flying_joins{kNone};
     std::uint32_t generation{0};
     std::uint32_t good_then{0};
+    std::uint32_t alive_then{0};
     std::uint16_t attempts{0};
     std::uint8_t lonely{0};
     std::uint8_t denials{0};

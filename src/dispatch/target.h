@@ -118,6 +118,7 @@ class Target : public ResolveHandler {
 
   TargetState state_{TargetState::unknown};
   std::uint32_t good_{0};
+  std::uint32_t alive_{0};     // good answers, those to probes among them
   std::uint32_t failures_{0};  // since the last good answer
   std::uint32_t denials_{0};   // since the last good answer
   std::uint32_t probes_{0};    // failed ones since the state was entered

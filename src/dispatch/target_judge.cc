@@ -46,6 +46,7 @@ Outcome outcome_of(const Delivery& delivery, AttemptResult result) {
   outcome.alone = delivery.alone;
   outcome.denials = delivery.denials;
   outcome.good_then = delivery.good_then;
+  outcome.alive_then = delivery.alive_then;
   return outcome;
 }
 
@@ -142,22 +143,19 @@ void Target::judge_denied(const Delivery& delivery, std::uint16_t status, MonoTi
 }
 
 // It was alone on a connection that the cache closed without an answer. That speaks against it when
-// the cache has answered others well since its last try, or has nobody else to answer.
+// the cache has answered somebody well since its last try: another delivery, or a probe, which
+// takes the same way. So neither a cache that restarts behind a proxy, which accepts and closes,
+// makes a dead letter of it, nor does the last URL of a quiet target go on for ever.
 void Target::judge_lonely(const Delivery& delivery, MonoTime now) {
-  const bool others_do_well = mark() != delivery.good_then;
-  const bool only_one = in_flight_ == 0 && held_.empty() && !seams_.queue.ready(spec_.id);
+  const bool others_do_well = alive_ != delivery.alive_then;
   Outcome outcome = outcome_of(delivery, AttemptResult::retry);
   outcome.alone = true;
-  outcome.good_then = mark();
-  if (others_do_well || only_one) outcome.lonely = one_more(delivery.lonely);
-  if (outcome.lonely >= kLonelyTries) {
+  outcome.alive_then = alive_;
+  if (others_do_well) outcome.lonely = one_more(delivery.lonely);
+  if (outcome.lonely >= kLonelyTries)
     outcome.result = AttemptResult::poison;
-  } else {
-    // With no other evidence the tries are far apart, so that a cache that restarts behind a proxy,
-    // which accepts and closes, does not make a dead letter of it.
-    outcome.not_before =
-        now + (others_do_well ? backoff(std::uint32_t{outcome.lonely} + 1) : options_.backoff_max);
-  }
+  else
+    outcome.not_before = now + backoff(std::uint32_t{outcome.lonely} + 1);
   report(delivery, outcome);
 }
 
@@ -188,7 +186,7 @@ void Target::give_back(Connection& connection, std::size_t from, bool suspect) {
     Outcome outcome = outcome_of(delivery, AttemptResult::unanswered);
     if (suspect && i == 0) {
       outcome.alone = true;
-      outcome.good_then = mark();
+      outcome.alive_then = alive_;
     }
     CHECK(in_flight_ > 0);
     --in_flight_;
@@ -206,10 +204,11 @@ void Target::release_held() {
 }
 
 // One good answer ends every suspicion against the target.
-// A probe shows that the target answers. It is no evidence against URLs of other hosts: what
-// answers it may be a router in front of a cache that is down.
+// A probe shows that the target answers. It is no evidence against what other URLs are answered:
+// who answers it may be a router in front of a cache that is down.
 void Target::good(std::uint16_t status, bool evidence) {
   CHECK(status >= 200);
+  ++alive_;
   if (evidence) ++good_;
   failures_ = denials_ = probes_ = 0;
   next_probe_ = connect_not_before_ = MonoTime::min();

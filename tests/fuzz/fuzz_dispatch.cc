@@ -160,6 +160,7 @@ class Peer : public Transport, public DeliveryQueue, public OutcomeSink, public 
     item.delivery.alone = outcome.alone;
     item.delivery.denials = outcome.denials;
     item.delivery.good_then = outcome.good_then;
+    item.delivery.alive_then = outcome.alive_then;
   }
 
   // ---- what the bytes do

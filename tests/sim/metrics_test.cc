@@ -66,7 +66,7 @@ void run_for(World& world, Watcher& watcher, Duration duration, bool produce, in
 }
 
 TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
-  World world(2);
+  World world(2, 60);  // small enough to be full while a cache is down
   Watcher watcher;
   run_for(world, watcher, seconds(3), true);
 
@@ -81,7 +81,16 @@ TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
   run_for(world, watcher, milliseconds(200), true, 1);  // a dead letter waits for a few turns only
   run_for(world, watcher, seconds(3), true);
 
-  // A backend that is down for long while events go on: sent ahead, and stalled in the end.
+  // No room on the disk for dead letters, until the table is full of what waits for them.
+  world.letters().full = true;
+  for (int i = 0; i < 200; ++i) {
+    append(R"({"meta":{"uri":"http://h/)" + std::to_string(i) + R"(/refused"}})");
+  }
+  run_for(world, watcher, seconds(20), false);
+  world.letters().full = false;
+  run_for(world, watcher, seconds(20), false);
+
+  // A backend that is down for long while events go on: sent ahead, and left out in the end.
   world.transport().stop_cache(World::kBackend);
   run_for(world, watcher, seconds(30), true);
   world.transport().start_cache(World::kBackend);

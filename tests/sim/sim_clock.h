@@ -14,6 +14,15 @@ class SimClock : public test::FakeClock {
   void move_to(MonoTime when) {
     if (when > now()) advance(when - now());
   }
+  // This host's wall clock is off by so much from now on; true_wall() is what it should show.
+  void set_wrong(Duration by) {
+    jump_wall(by - wrong_);
+    wrong_ = by;
+  }
+  [[nodiscard]] WallTime true_wall() const { return wall() - wrong_; }
+
+ private:
+  Duration wrong_{0};
 };
 
 // What happens when, outside of the program: in order of time, then of asking.

@@ -36,6 +36,20 @@ void SimLog::trim(const std::string& topic, std::int32_t partition, Offset low) 
   }
 }
 
+void SimLog::recreate_topic(const std::string& topic) {
+  for (Partition& partition : topics_.at(topic)) partition = Partition{};
+  wake();
+}
+
+void SimLog::move_to_cluster(std::string id, std::int64_t shift) {
+  cluster_ = std::move(id);
+  for (auto& [topic, partitions] : topics_) {
+    for (Partition& partition : partitions) partition.low += shift;
+  }
+  positions_.clear();
+  wake();
+}
+
 const SimLog::Partition* SimLog::find(const PartitionName& name) const {
   const auto at = topics_.find(name.topic);
   if (at == topics_.end()) return nullptr;
@@ -97,6 +111,7 @@ void SimSource::poll() {
     const auto at = cursors_.find(id);
     if (at == cursors_.end() || !at->second.standing) continue;
     at->second.told = true;
+    if (log_.told_) log_.told_(names_[at->second.partition.value()]);
     listener_->on_out_of_range(id, at->second.position);
   }
 }
@@ -136,6 +151,7 @@ CursorId SimSource::open(PartitionId partition, Range range, std::uint32_t, Prio
   CHECK(!stopped_ && partition.value() < names_.size() && range.from.value() >= 0);
   const CursorId id(next_cursor_++);
   cursors_.emplace(id, Cursor{partition, range, range.from, false, false});
+  if (log_.opened_) log_.opened_(names_[partition.value()]);
   return id;
 }
 
@@ -143,6 +159,7 @@ void SimSource::reposition(CursorId id, Offset from) {
   Cursor& cursor = cursors_.at(id);
   cursor.position = from;
   cursor.standing = cursor.told = false;
+  if (log_.opened_) log_.opened_(names_[cursor.partition.value()]);
 }
 
 void SimSource::close(CursorId id) {
@@ -167,16 +184,25 @@ std::size_t SimSource::read(CursorId id, std::size_t credit, RecordSink& sink) {
     Cursor& cursor = at->second;
     if (cursor.position.value() >= from->high()) break;
     if (cursor.range.to && cursor.position >= *cursor.range.to) break;
-    const auto& entry =
-        from->entries[static_cast<std::size_t>(cursor.position.value() - from->low)];
-    scratch_ = entry.value;
     const Offset offset = cursor.position;
     cursor.position = offset.next();
-    sink.on_record(Record{partition, offset, entry.time, scratch_});
-    // Whoever kept the borrowed bytes finds out.
-    std::fill(scratch_.begin(), scratch_.end(), '#');
+    hand_over(partition, *from, offset, sink);
+    if (count + 1 < credit && log_.again_ && log_.again_()) {
+      ++count;
+      hand_over(partition, *from, offset, sink);
+    }
   }
   return count;
+}
+
+void SimSource::hand_over(PartitionId partition, const SimLog::Partition& from, Offset offset,
+                          RecordSink& sink) {
+  const auto& entry = from.entries[static_cast<std::size_t>(offset.value() - from.low)];
+  if (log_.watch_) log_.watch_(names_[partition.value()], offset);
+  scratch_ = entry.value;
+  sink.on_record(Record{partition, offset, entry.time, scratch_});
+  // Whoever kept the borrowed bytes finds out.
+  std::fill(scratch_.begin(), scratch_.end(), '#');
 }
 
 Offset SimSource::position(CursorId id) const {

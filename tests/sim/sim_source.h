@@ -39,6 +39,10 @@ class SimLog {
   void delete_topic(const std::string& topic) { topics_.erase(topic); }
   void add_partitions(const std::string& topic, std::int32_t total);
   Offset append(const std::string& topic, std::int32_t partition, WallTime time, std::string value);
+  // The topic is deleted and made anew: empty, from offset 0, with as many partitions.
+  void recreate_topic(const std::string& topic);
+  // Another cluster with a copy of the same events at other offsets, and no positions.
+  void move_to_cluster(std::string id, std::int64_t shift);
   // Retention: everything below is gone.
   void trim(const std::string& topic, std::int32_t partition, Offset low);
 
@@ -48,9 +52,20 @@ class SimLog {
   void set_frozen(bool frozen) { frozen_ = frozen; }
   void refuse_commits(std::uint32_t times) { refusals_ = times; }
   void forget_positions() { positions_.clear(); }
+  // Called before each record that is handed over.
+  void set_watch(std::function<void(const PartitionName&, Offset)> watch) {
+    watch_ = std::move(watch);
+  }
+  // Called when reading begins somewhere, for the first time or anew.
+  void set_opened(std::function<void(const PartitionName&)> opened) { opened_ = std::move(opened); }
+  // Called when a cursor is told that its offset is not in the log.
+  void set_told(std::function<void(const PartitionName&)> told) { told_ = std::move(told); }
+  // Asked before each record: true hands the one before it over once more.
+  void set_redelivery(std::function<bool()> again) { again_ = std::move(again); }
   // Called whenever there may be more to read, so that a simulated loop can end its sleep.
   void set_wake(std::function<void()> wake) { wake_ = std::move(wake); }
 
+  [[nodiscard]] const std::string& cluster() const { return cluster_; }
   [[nodiscard]] const Partition* find(const PartitionName& name) const;
   [[nodiscard]] std::optional<Position> position(const std::string& group,
                                                  const PartitionName& name) const;
@@ -71,6 +86,10 @@ class SimLog {
   bool frozen_{false};
   std::uint32_t refusals_{0};
   std::function<void()> wake_;
+  std::function<void(const PartitionName&, Offset)> watch_;
+  std::function<void(const PartitionName&)> opened_;
+  std::function<void(const PartitionName&)> told_;
+  std::function<bool()> again_;
 };
 
 // Answers that come later: after so many polls, or with an error when the log was frozen until
@@ -129,6 +148,8 @@ class SimSource final : public Source {
 
   void discover();
   [[nodiscard]] const SimLog::Partition* data(PartitionId partition) const;
+  void hand_over(PartitionId partition, const SimLog::Partition& from, Offset offset,
+                 RecordSink& sink);
 
   SimLog& log_;
   const SimSourceOptions options_;

@@ -1,67 +1,80 @@
 // SimTransport: the Transport seam over simulated caches, in simulated time.
 //
 // A cache parses what arrives byte by byte, takes the purge at the moment it has the whole request,
-// and answers after a delay; both directions are split at random places. Faults: refused connects,
-// resets, idle closes, 5xx, denials, silence. Everything is drawn from one seed.
+// and answers after a delay; both directions are split at random places. How it answers, and what
+// goes wrong with it, is in sim_targets.cc. Everything is drawn from one seed.
 #pragma once
 
-#include <array>
 #include <deque>
-#include <memory>
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "purgeline/transport.h"
+#include "sim/faults.h"
 #include "sim/sim_clock.h"
-#include "support/fake_clock.h"
+#include "sim/trace.h"
 
 namespace purgeline::sim {
 
-struct CacheFaults {           // probabilities in per mille, drawn per seed
-  std::uint32_t reset{0};      // per request
-  std::uint32_t error_5xx{0};  // per request
-  std::uint32_t silent{0};     // per request: never answered
-  Duration latency{std::chrono::milliseconds(1)};
-};
-
-// What one cache saw: the evidence that the checkers use.
+// One request as the world saw it: the evidence that the checkers use.
 struct PurgeSeen {
-  std::string url;  // host and path
-  MonoTime received;
-  MonoTime answered;  // when the good answer left; MonoTime::max() when there was none
+  std::string url;                     // host and path
+  std::uint32_t life{0};               // which life of the program sent it
+  MonoTime handed;                     // the program gave it to the transport
+  MonoTime received{MonoTime::max()};  // the cache had all of it: the purge took effect
+  MonoTime answered{MonoTime::max()};  // the program had all of the answer that it must take for
+                                       // this request's
+  bool good{false};                    // which said that it is purged
+  // The answer was not this request's: the cache lied, and nobody could have known.
+  bool lied{false};
+  // When the purge took effect as far as anybody can know.
+  [[nodiscard]] MonoTime effect() const { return lied ? handed + Duration(1) : received; }
 };
 
-struct SimCache {
+struct SimTarget {
+  std::string name;  // as the configuration writes it
+  std::uint16_t port{0};
+  std::size_t layer{0};
+  std::uint64_t depth{0};  // most requests in flight on one connection
+  std::uint64_t connections{0};
+  bool faulty{true};  // the kinds of Faults happen to it
   bool up{true};
   bool denies{false};
   std::string refuses;  // URLs that end so are answered 400
-  CacheFaults faults;
+  Duration latency{std::chrono::milliseconds(1)};
+  std::uint32_t close_after{0};  // closes after every k-th answer; 0: never
   std::vector<PurgeSeen> seen;
+  std::map<std::string, std::vector<std::size_t>> by_url;
 };
 
 class SimTransport : public Transport {
  public:
-  SimTransport(SimClock& clock, Agenda& agenda, test::FakeRandom& random);
+  SimTransport(SimClock& clock, Agenda& agenda, test::FakeRandom& random, Faults& faults,
+               Trace& trace)
+      : clock_(clock), agenda_(agenda), random_(random), faults_(faults), trace_(trace) {}
 
+  void add(SimTarget target);
   // The cache behind 127.0.0.1:`port`.
-  SimCache& cache(std::uint16_t port);
+  SimTarget& cache(std::uint16_t port);
+  std::map<std::uint16_t, SimTarget>& caches() { return caches_; }
   void stop_cache(std::uint16_t port);  // resets its connections, refuses new ones
   void start_cache(std::uint16_t port);
+
+  // Called at each call of the program, which may end there.
+  void set_crash_point(std::function<void()> point) { crash_point_ = std::move(point); }
+  // The program is killed: its links vanish without a word, what caches have read they have read.
+  void crash();
+  // A promise about connections that was broken; empty: none.
+  [[nodiscard]] const std::string& violation() const { return violation_; }
 
   LinkId open(const Address& address, LinkHandler& handler) override;
   void send(LinkId link, std::span<const std::byte> bytes) override;
   void close(LinkId link) override;
   void turn(MonoTime until, std::chrono::microseconds tick) override;
   [[nodiscard]] int wake_fd() const override { return -1; }
-
-  // The program is killed: its links vanish without a word, what caches have read they have read.
-  void crash();
-
-  // Faults that happened, for the report.
-  struct Counts {
-    std::uint64_t refused{0}, resets{0}, errors{0}, silences{0}, denials{0}, splits{0};
-  };
-  [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
   struct Link {
@@ -72,25 +85,59 @@ class SimTransport : public Transport {
     bool open{false};
     bool closing{false};
     bool sending{false};
-    std::string inbox;       // request bytes that the cache has not parsed yet
+    bool mute{false};                   // nothing is answered any more
+    bool broken{false};                 // no later answer can be taken for anything
+    bool shifted{false};                // answers are taken for requests that they do not belong to
+    std::string outbox;                 // what was sent, up to the last whole request
+    std::string inbox;                  // request bytes that the cache has not parsed yet
+    std::vector<std::size_t> requests;  // into SimTarget::seen, in order of sending
+    std::size_t received{0};
+    std::size_t answered{0};
+    std::uint32_t served{0};
     MonoTime answer_free{};  // answers of one connection leave in order
+  };
+  struct Reply {
+    std::string text;
+    bool good{false};
+    bool extra{false};    // belongs to no request
+    bool garbage{false};  // no answer at all
+    bool last{false};     // the connection ends behind it
+    bool cut{false};      // and before its end
   };
   [[nodiscard]] bool alive(LinkId link) const;
   Link& at(LinkId link) { return links_[link.slot]; }
+  SimTarget& target(LinkId link) { return caches_.at(at(link).port); }
   void opened(LinkId link);
+  void record(LinkId link, std::string_view bytes);
   void deliver(LinkId link, const std::string& bytes);
-  void parse(LinkId link);
-  void answer(LinkId link, const std::string& url);
-  void reply(LinkId link, const std::string& text, MonoTime when);
   void end(LinkId link, Errc why);
-  bool chance(std::uint32_t per_mille) { return random_.below(1000) < per_mille; }
+  void crash_point() {
+    if (crash_point_) crash_point_();
+  }
+  // sim_targets.cc
+  [[nodiscard]] bool fault(LinkId link, Fault kind) {
+    return target(link).faulty && faults_.hit(kind);
+  }
+  void answer(LinkId link, std::size_t purge);
+  [[nodiscard]] Reply verdict(LinkId link, const std::string& url);
+  [[nodiscard]] std::string good_text(LinkId link);
+  void spoil(LinkId link, Reply& reply);
+  void reply(LinkId link, Reply reply, MonoTime when);
+  void take(LinkId link, const Reply& reply);
 
   SimClock& clock_;
   Agenda& agenda_;
   test::FakeRandom& random_;
+  Faults& faults_;
+  Trace& trace_;
+  std::function<void()> crash_point_;
   std::deque<Link> links_;
-  std::map<std::uint16_t, SimCache> caches_;
-  Counts counts_;
+  std::map<std::uint16_t, SimTarget> caches_;
+  std::string violation_;
+  std::uint32_t life_{0};
 };
+
+// The parts of a whole request head: "host" + "/path", as the checkers name a URL.
+[[nodiscard]] std::string url_of_request(std::string_view head);
 
 }  // namespace purgeline::sim

@@ -1,132 +1,137 @@
-// World: the real pipeline in a simulated one. A log, two layers of caches, producers and time;
-// faults, crashes and restarts; all from one seed.
+// World: the real pipeline in a simulated one. A log, layers of caches, producers and time; faults,
+// crashes and restarts; all from one seed.
+//
+// Simulated are Clock, Random, the log, the stores and the bytes of Transport; everything between
+// them is what the daemon runs, wired by Pipeline. scenario.cc says what happens in a run.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/pipeline.h"
+#include "sim/checkers.h"
+#include "sim/faults.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_source.h"
+#include "sim/sim_stores.h"
 #include "sim/sim_transport.h"
+#include "sim/trace.h"
 #include "support/fake_clock.h"
 
 namespace purgeline::sim {
 
-// Dead letters on a disk that outlives the program.
-class SimDeadLetters : public DeadLetters {
- public:
-  explicit SimDeadLetters(std::vector<DeadLetter>& disk) : disk_(disk) {}
-  void start(DeadLetterListener& listener) override { listener_ = &listener; }
-  [[nodiscard]] bool put(std::uint64_t ticket, const DeadLetter& letter) override;
-  void poll() override;
-
- private:
-  struct Waiting {
-    std::uint64_t ticket;
-    DeadLetter letter;
-    int polls;
-  };
-  std::vector<DeadLetter>& disk_;
-  DeadLetterListener* listener_{nullptr};
-  std::vector<Waiting> waiting_;
-};
-
-class SilentLog : public EventLog {
- public:
-  void write(LogLevel, std::string_view event, LogFields) override { ++lines_[std::string(event)]; }
-  [[nodiscard]] std::uint64_t count(const std::string& event) const {
-    const auto found = lines_.find(event);
-    return found == lines_.end() ? 0 : found->second;
-  }
-
- private:
-  std::map<std::string, std::uint64_t> lines_;
-};
-
-class NoResolver : public Resolver {
- public:
-  void resolve(std::string, std::uint16_t, ResolveHandler&) override { CHECK(false); }
-  void cancel(ResolveHandler&) override {}
-  void poll() override {}
-};
-
 class World {
  public:
-  explicit World(std::uint64_t seed);
+  // `capacity`: of every table; 0: drawn.
+  explicit World(std::uint64_t seed, std::uint64_t capacity = 0);
 
-  // Producers and faults for `busy`, then quiet until everything is finished. False: it never was.
-  bool run(Duration busy);
+  // Producers and faults for `busy`, then quiet until everything is finished, then the checks.
+  // Empty, or what was broken.
+  std::string run(Duration busy);
 
   // One turn of the program, which is started when it does not run; and its end without a word.
   void step();
   void crash();
+  void stop();  // in order, as on SIGTERM: it goes on for some turns
+  void produce();
+  void calm();  // all faults end
+
   [[nodiscard]] Pipeline& pipeline() { return program_->pipeline; }
   [[nodiscard]] SimLog& log() { return log_; }
   [[nodiscard]] SimTransport& transport() { return transport_; }
   [[nodiscard]] SimClock& clock() { return clock_; }
-  void produce();
+  [[nodiscard]] Faults& faults() { return faults_; }
+  [[nodiscard]] Trace& trace() { return trace_; }
+  [[nodiscard]] LetterDisk& letters() { return letters_; }
+  [[nodiscard]] const Checker& checker() const { return *checker_; }
   static constexpr const char* kFirstTopic = "eqiad.resource-purge";
   static constexpr std::uint16_t kBackend = 1000;
 
-  // Empty, or what was broken.
-  [[nodiscard]] std::string check();
-  // The same for the same seed.
-  [[nodiscard]] std::uint64_t trace_hash() const;
-
   struct Counts {
-    std::uint64_t events{0}, crashes{0}, cache_stops{0}, denials{0}, log_outages{0},
-        refused_commits{0};
-    std::uint64_t dead_letters{0};
-    SimTransport::Counts wire;
+    std::uint64_t events{0}, purges{0}, dead_letters{0}, letter_commits{0};
+    FaultCounts faults{};
   };
   [[nodiscard]] Counts counts() const;
 
  private:
-  struct Made {
-    std::string url;
-    MonoTime at;
-  };
   struct Program {
-    Program(World& world);
+    explicit Program(World& world);
     SimSource source;
-    SimOffsetStore log_store;
-    SimOffsetStore local_store;
+    SimOffsetStore log_inner;
+    SimOffsetStore disk_inner;
+    WatchedStore log_store;
+    WatchedStore disk_store;
     SimDeadLetters dead_letters;
-    NoResolver resolver;
+    SimResolver resolver;
     Pipeline pipeline;
   };
+  static const std::vector<std::string> kOurs;     // hosts to purge
+  static const std::vector<std::string> kForeign;  // and among them those that are not ours
+  struct Crash {};                                 // thrown through the program, which is then gone
 
-  void draw_faults();
+  // scenario.cc
+  void build_layers();
   void plan(Duration busy);
-  void calm();
-  [[nodiscard]] bool finished() const;
-  [[nodiscard]] bool in_dead_letters(const std::string& url) const;
-  [[nodiscard]] std::string describe(const Made& made);
-  [[nodiscard]] std::string check_event(const Made& made);
-  [[nodiscard]] std::string check_frontend_order();
-  MonoTime soon(Duration most) {
-    return clock_.now() + Duration(static_cast<std::int64_t>(
-                              random_.below(static_cast<std::uint64_t>(most.count()))));
-  }
+  void plan_log(Duration busy);
+  void plan_clocks(Duration busy);
+  void plan_caches(Duration busy);
+  void write_backlog();
+  [[nodiscard]] std::string draw_url();
+  [[nodiscard]] std::string draw_json(const std::string& url, bool& wanted);
+  void append(const std::string& topic, const std::string& url, const std::string& json,
+              MonoTime changed, bool wanted, WallTime log_time);
+  void eat_unread();
+  void recreate_topic();
+  void change_cluster();
+  void repeat(Fault fault, Duration busy, const std::function<void()>& action);
+  MonoTime soon(Duration most);
+
+  void begin();
+  void end_of_program();
+  void line(std::string_view event, LogFields fields);
+  void maybe_crash();
+  void look();
+  [[nodiscard]] PartitionName draw_partition();
+  [[nodiscard]] bool quarantined(const PartitionName& name) const;
+  void release_fresh();
+  void committing(const Commit& commit, bool to_log);
+  [[nodiscard]] std::string unfinished() const;
+  [[nodiscard]] std::vector<PartitionName> partitions() const;  // that exist now
 
   test::FakeRandom random_;
+  test::FakeRandom program_random_;
   SimClock clock_;
-  MonoTime started_{clock_.now()};
+  Trace trace_{clock_};
+  Faults faults_;
   Agenda agenda_;
   SimTransport transport_;
   SimLog log_;
-  SilentLog lines_;
+  SimLog disk_;  // state.db: only positions
+  LetterDisk letters_;
+  TracedLog lines_{trace_, [this](std::string_view event, LogFields fields) {
+                     line(event, fields);
+                   }};
   PurgeConfig config_;
   LogConfig log_config_;
-  std::vector<std::uint16_t> backends_;
-  std::vector<std::uint16_t> frontends_;
-  std::vector<DeadLetter> disk_;
-  std::vector<Made> made_;
+  std::vector<std::string> topics_;
+  std::unique_ptr<Checker> checker_;
   std::unique_ptr<Program> program_;
+  // Made anew, and not yet known to the program.
+  struct Fresh {
+    PartitionName name;
+    bool told{false};                   // that its offset is out of range
+    MonoTime noticed{MonoTime::max()};  // and has begun to read it
+  };
+  std::vector<Fresh> fresh_;
+  bool unique_{false};
   bool crash_now_{false};
-  Counts counts_;
+  bool stop_now_{false};
+  std::uint64_t crash_in_{0};  // calls of the program until it ends in the middle of one
+  std::optional<MonoTime> stop_until_;
+  std::uint64_t produced_{0};
+  std::int64_t clusters_{0};
 };
 
 }  // namespace purgeline::sim

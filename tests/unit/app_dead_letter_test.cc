@@ -59,6 +59,7 @@ class NoResolver : public Resolver {
 PurgeConfig one_cache() {
   PurgeConfig config;
   config.max_useful_age = std::chrono::hours(24);
+  config.behind_after = seconds(60);
   config.coalesce.window = milliseconds(100);
   config.coalesce.clock_margin = seconds(2);
   config.coalesce.capacity = 100;
@@ -75,11 +76,22 @@ PurgeConfig one_cache() {
 }
 
 struct Bench {
-  Bench() : transport(clock, agenda, random), log_store(log, "group"), local_store(log, "local") {
+  Bench()
+      : transport(clock, agenda, random, faults, trace),
+        log_store(log, "group"),
+        local_store(log, "local") {
     log.create_topic(kTopic, 1);
     source.emplace(log, sim::SimSourceOptions{{kTopic}, 2, 4});
-    transport.cache(kPort).refuses = "/refused";
-    pipeline.emplace(config, StartEarliest{}, *HostMatcher::make({}, {}),
+    faults.stop();
+    sim::SimTarget cache;
+    cache.port = kPort;
+    cache.name = "127.0.0.1:1000";
+    cache.refuses = "/refused";
+    transport.add(cache);
+    LogConfig log_config;
+    log_config.kafka.start_at = StartEarliest{};
+    log_config.catch_up = {seconds(10), 10};
+    pipeline.emplace(config, log_config, *HostMatcher::make({}, {}),
                      PipelineSeams{clock, random, transport, resolver, *source, log_store,
                                    local_store, disk, lines});
     pipeline->start();
@@ -103,6 +115,8 @@ struct Bench {
   test::FakeRandom random{1};
   sim::SimClock clock;
   sim::Agenda agenda;
+  sim::Faults faults{random};
+  sim::Trace trace{clock};
   sim::SimTransport transport;
   sim::SimLog log;
   sim::SimOffsetStore log_store;

@@ -32,10 +32,11 @@ struct Bench : SettleSink {
   void on_settled(std::uint32_t event, TargetId, MonoTime, bool) override {
     settled.push_back(event);
   }
+  void on_left_out(std::uint32_t, TargetId) override {}
 
   Coalescer::Want want(std::uint64_t key, MonoTime version, std::uint32_t event = 0) {
     const std::uint32_t held = coalescer.hold(Key{1, key}, {"h", "/" + std::to_string(key), ""});
-    const Coalescer::Want want = coalescer.want(kBackend, held, version, event);
+    const Coalescer::Want want = coalescer.want(kBackend, held, version, event, Priority::live);
     coalescer.release(held);
     return want;
   }
@@ -113,7 +114,8 @@ struct TwoLayers : JourneySink {
     input.key = Key{1, 7};
     input.text = {"h", "/7", ""};
     input.version = version;
-    input.ticket = {PartitionId{0}, sequence};
+    input.ticket = {0, sequence};
+    input.targets = mask_of(kBackend) | mask_of(kFrontend);
     journeys.accept(input);
   }
   [[nodiscard]] DeliveryId take(TargetId target) {

@@ -149,6 +149,7 @@ class FakeQueue : public DeliveryQueue, public OutcomeSink {
     item.delivery.alone = outcome.alone;
     item.delivery.denials = outcome.denials;
     item.delivery.good_then = outcome.good_then;
+    item.delivery.alive_then = outcome.alive_then;
     if (outcome.result == AttemptResult::unanswered)
       ready_[item.delivery.target].push_front(id.slot);
     else

@@ -11,6 +11,6 @@ from .testcase import ServerTestCase, main
 from .traffic_server import TrafficServer
 from .varnish import Varnish
 
-__all__ = ['Certificates', 'Kafka', 'LyingProxy', 'Origin', 'PurgeSink', 'Purgeline', 'ServerFailed',
-           'ServerTestCase', 'TrafficServer', 'Varnish', 'free_port', 'http_client', 'main',
-           'purge_event', 'run_cli', 'start_all', 'wait_for']
+__all__ = ['Certificates', 'Kafka', 'LyingProxy', 'Origin', 'PurgeSink', 'Purgeline',
+           'ServerFailed', 'ServerTestCase', 'TrafficServer', 'Varnish', 'free_port',
+           'http_client', 'main', 'purge_event', 'run_cli', 'start_all', 'wait_for']

@@ -1,0 +1,129 @@
+// What is true in the simulated world, and the promises held against it.
+//
+// Nothing here asks the program: that a page changed is known from its producer, that it was purged
+// from the caches, that it was given up from the disk, and what the program answers for from the
+// commits that it asks for.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "purgeline/record.h"
+#include "purgeline/stores.h"
+#include "sim/sim_stores.h"
+#include "sim/sim_transport.h"
+
+namespace purgeline::sim {
+
+// One event in one log. The same change may be in several.
+struct TrueEvent {
+  std::string url;
+  MonoTime changed{};   // the page shows the change from here on
+  MonoTime appended{};  // it is in the log
+  std::int64_t offset{0};
+  bool wanted{true};               // to be purged: not malformed, not foreign
+  bool gone{false};                // the log lost it: retention, or the topic was made anew
+  bool done{false};                // seen to have ended
+  MonoTime read{MonoTime::max()};  // first handed to the program, in its present life
+};
+
+// Promises that hold only in some worlds.
+struct CheckOptions {
+  std::vector<std::vector<std::uint16_t>> layers;  // ports
+  Duration layer_deadline{0};
+  Duration window{0};
+  // URLs change once each: then every purge has one reason, and order can be checked exactly.
+  bool unique{false};
+  // No URL makes caches close: then one that never fails is purged in time, whatever the others do.
+  bool prompt{true};
+};
+
+class Checker {
+ public:
+  Checker(CheckOptions options, SimClock& clock, SimTransport& transport, const LetterDisk& disk)
+      : options_(std::move(options)), clock_(clock), transport_(transport), disk_(disk) {}
+
+  // ---- what happens in the world
+  void appended(const PartitionName& name, TrueEvent event);
+  void trimmed(const PartitionName& name, Offset low);
+  void recreated(const PartitionName& name);
+  void cluster(std::int64_t shift, const PartitionName& name, Offset low);
+  void read(const PartitionName& name, Offset offset);
+  // The program starts: `from_log` and `from_disk` are what it finds.
+  void started(const PartitionName& name, std::optional<Position> from_log,
+               std::optional<Position> from_disk);
+  void program_started();
+  void program_ended();
+  // The program leaves a target out of live purging, and takes it in again. One that never failed
+  // may not be left out.
+  void left_out(const std::string& target);
+  void taken_in(const std::string& target);
+  void set_prompt(bool prompt) { options_.prompt = prompt; }
+
+  // ---- promises
+  // Promise 1, at the very moment: `store` tells the two apart.
+  // `of_former_log`: the topic was made anew and the program cannot know yet.
+  void committing(const Commit& commit, bool to_log, const std::string& cluster,
+                  bool of_former_log);
+  // Promises 1 to 3 of everything that was appended, when the world has come to rest.
+  void at_end();
+  // Promise 2 and 6 of each purge and event.
+  void order();
+  void dead_letters_have_reasons();
+
+  void fail(const std::string& what) {
+    if (violation_.empty()) violation_ = what;
+  }
+  // Empty, or the first promise that was broken.
+  [[nodiscard]] const std::string& violation() const { return violation_; }
+  [[nodiscard]] std::size_t events() const;
+  [[nodiscard]] std::uint64_t commits_with_letters() const { return commits_with_letters_; }
+
+ private:
+  struct Partition {
+    std::vector<TrueEvent> events;  // of the present log, by offset
+    std::uint32_t incarnation{0};
+    std::size_t verified{0};         // events before it are done or gone
+    std::optional<Offset> floor[2];  // no commit to disk, to the log may be below
+  };
+  using Name = std::pair<std::string, std::int32_t>;
+  struct Settled {
+    MonoTime at{MonoTime::max()};
+    bool dead{false};
+  };
+
+  Partition& at(const PartitionName& name) { return partitions_[{name.topic, name.partition}]; }
+  // When the first purge of `url` that took effect after `after` was answered well, or was given
+  // up; looks at nothing later than `until`.
+  [[nodiscard]] Settled settled(const std::string& url, std::uint16_t port, MonoTime after,
+                                MonoTime until) const;
+  // Empty: the event has ended on every target of every layer in order.
+  [[nodiscard]] std::string missing(const TrueEvent& event, MonoTime until, bool* dead = nullptr);
+  [[nodiscard]] std::string history(const std::string& url, MonoTime since) const;
+  [[nodiscard]] std::string ms(MonoTime at) const;
+  void order_of(const SimTarget& target);
+  [[nodiscard]] bool away(std::uint16_t port, MonoTime from, MonoTime to);
+  void in_time(const std::string& url, MonoTime read);
+
+  CheckOptions options_;
+  SimClock& clock_;
+  SimTransport& transport_;
+  const LetterDisk& disk_;
+  const MonoTime started_{clock_.now()};
+  std::map<Name, Partition> partitions_;
+  std::map<std::string, std::vector<MonoTime>> reads_;  // by URL: every first reading in a life
+  std::map<std::string, MonoTime> first_appended_;  // by URL
+  std::vector<MonoTime> all_reads_;
+  std::vector<MonoTime> ends_;  // of lives
+  struct Absence {
+    MonoTime from;
+    MonoTime to{MonoTime::max()};
+  };
+  std::map<std::string, std::vector<Absence>> absences_;  // by target
+  std::string violation_;
+  std::uint64_t commits_with_letters_{0};
+};
+
+}  // namespace purgeline::sim

@@ -1,0 +1,60 @@
+#include "sim/runner.h"
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace purgeline::sim {
+
+RunResult run_seed(std::uint64_t seed, bool print) {
+  World world(seed);
+  world.trace().print(print);
+  RunResult result;
+  result.violation = world.run(std::chrono::seconds(20));
+  result.hash = world.trace().hash();
+  result.counts = world.counts();
+  return result;
+}
+
+void Report::add(const World::Counts& counts) {
+  ++runs_;
+  total_.events += counts.events;
+  total_.purges += counts.purges;
+  total_.dead_letters += counts.dead_letters;
+  total_.letter_commits += counts.letter_commits;
+  for (std::size_t i = 0; i < kFaults; ++i) total_.faults[i] += counts.faults[i];
+}
+
+void Report::print() const {
+  const auto line = [](const char* name, std::uint64_t count) {
+    std::printf("  %-40s %12llu\n", name, static_cast<unsigned long long>(count));
+  };
+  line("seeds", runs_);
+  line("events", total_.events);
+  line("purges sent", total_.purges);
+  line("dead letters", total_.dead_letters);
+  line("events committed by a dead letter", total_.letter_commits);
+  for (std::size_t i = 0; i < kFaults; ++i)
+    line(fault_name(static_cast<Fault>(i)), total_.faults[i]);
+}
+
+std::vector<std::string> Report::missing() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    if (total_.faults[i] == 0) names.emplace_back(fault_name(static_cast<Fault>(i)));
+  }
+  if (total_.letter_commits == 0) names.emplace_back("commits that wait for a dead letter");
+  return names;
+}
+
+std::vector<std::uint64_t> read_seeds(const std::string& path) {
+  std::ifstream file(path);
+  std::vector<std::uint64_t> seeds;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line.substr(0, line.find('#')));
+    for (std::uint64_t seed = 0; words >> seed;) seeds.push_back(seed);
+  }
+  return seeds;
+}
+
+}  // namespace purgeline::sim

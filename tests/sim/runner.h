@@ -1,0 +1,38 @@
+// Runs seeds and tells what came of them: for the tests and for the program `sim`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/world.h"
+
+namespace purgeline::sim {
+
+struct RunResult {
+  std::string violation;  // empty: every promise was kept
+  std::uint64_t hash{0};
+  World::Counts counts;
+};
+
+[[nodiscard]] RunResult run_seed(std::uint64_t seed, bool print = false);
+
+// Adds up what happened in many runs.
+class Report {
+ public:
+  void add(const World::Counts& counts);
+  void print() const;
+  // Kinds of faults that never happened: what a run of many seeds must not have.
+  [[nodiscard]] std::vector<std::string> missing() const;
+  [[nodiscard]] std::uint64_t runs() const { return runs_; }
+  [[nodiscard]] const World::Counts& total() const { return total_; }
+
+ private:
+  std::uint64_t runs_{0};
+  World::Counts total_;
+};
+
+// The seeds of a file, one a line; a # begins a comment.
+[[nodiscard]] std::vector<std::uint64_t> read_seeds(const std::string& path);
+
+}  // namespace purgeline::sim
