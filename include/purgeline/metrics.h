@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,7 @@ struct MetricsSnapshot {
   std::vector<Topic> topics;
   std::vector<Partition> partitions;
   std::vector<Target> targets;
+  std::optional<JournalMetrics> journal;  // while there is one
   std::vector<ReadyCheck> ready;
   std::string io_backend;  // "uring" or "epoll"
   std::string io_reason;   // why not uring; empty when it is
