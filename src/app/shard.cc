@@ -1,16 +1,14 @@
 #include "app/shard.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "app/log_seams.h"
 #include "app/pipeline.h"
 #include "io/make_transport.h"
 #include "io/sockets.h"
 #include "io/system_clock.h"
 #include "io/thread_resolver.h"
-#include "sources/kafka_connection.h"
 
 namespace purgeline {
 namespace {
@@ -22,28 +20,6 @@ using std::chrono::seconds;
 // looked after at least this often.
 constexpr Duration kLongestSleep = seconds(1);
 constexpr Duration kPublishEvery = milliseconds(100);
-
-std::string host_name() {
-  std::string name(256, '\0');
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "purgeline";
-  name.resize(name.find('\0'));
-  return name;
-}
-
-KafkaOptions kafka_options(const Config& config, EventLog& log) {
-  KafkaOptions options;
-  for (const Endpoint& broker : config.log.kafka.brokers) options.brokers.push_back(broker.text);
-  options.topics = config.log.kafka.topics;
-  options.group = config.log.kafka.group.empty() ? host_name() : config.log.kafka.group;
-  options.properties = config.log.kafka.properties;
-  options.log = [&log](int level, std::string line) {
-    const LogLevel ours = level <= 3   ? LogLevel::error
-                          : level <= 4 ? LogLevel::warning
-                                       : LogLevel::info;
-    log.write(ours, "kafka", {{"says", std::move(line)}});
-  };
-  return options;
-}
 
 std::size_t most_links(const Config& config) {
   std::size_t links = 0;
@@ -94,9 +70,9 @@ void Shard::run() {
     log.write(LogLevel::warning, "io_uring refused", {{"using", "epoll"}, {"why", made->reason}});
   }
   Transport& transport = *made->transport;
-  auto kafka = KafkaConnection::make(kafka_options(config_, log), transport.wake_fd(), clock);
-  if (!kafka) {
-    started_.set_value(tl::unexpected(kafka.error()));
+  auto seams = LogSeams::make(config_, journal_, transport.wake_fd(), clock, log);
+  if (!seams) {
+    started_.set_value(tl::unexpected(seams.error()));
     return;
   }
   auto hosts = HostMatcher::make(config_.purge.hosts.allow, config_.purge.hosts.deny);
@@ -106,8 +82,8 @@ void Shard::run() {
   }
   ThreadResolver resolver(transport.wake_fd());
   store_.start(transport.wake_fd());
-  Pipeline pipeline(config_.purge, config_.log.kafka.start_at, std::move(*hosts),
-                    {clock, random, transport, resolver, (*kafka)->source(), (*kafka)->offsets(),
+  Pipeline pipeline(config_.purge, (*seams)->start_at(), std::move(*hosts),
+                    {clock, random, transport, resolver, (*seams)->source(), (*seams)->offsets(),
                      store_.positions(), store_.dead_letters(), log});
   pipeline.start();
   wake_fd_ = transport.wake_fd();
@@ -116,19 +92,21 @@ void Shard::run() {
   MetricsSnapshot snapshot;
   snapshot.io_backend = made->backend;
   snapshot.io_reason = made->reason;
-  loop(pipeline, transport, clock, log, snapshot);
+  JournalWatch watch(journal_, log);
+  loop(pipeline, transport, clock, log, watch, snapshot);
   pipeline.snapshot(snapshot);
+  watch.add_to(snapshot);
   board_.publish(snapshot);
   wake_fd_ = -1;
   const Status stored = store_.stop();
   if (!stored) log.error("state not written", {{"why", stored.error().detail}});
-  (*kafka)->source().stop();
+  (*seams)->source().stop();
   log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
   if (on_end_) on_end_();
 }
 
 void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
-                 MetricsSnapshot& snapshot) {
+                 JournalWatch& watch, MetricsSnapshot& snapshot) {
   MonoTime publish_at = clock.now();
   MonoTime give_up = MonoTime::max();
   bool draining = false;
@@ -150,6 +128,7 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
     if (clock.now() >= publish_at) {
       publish_at = clock.now() + kPublishEvery;
       pipeline.snapshot(snapshot);
+      watch.add_to(snapshot);
       board_.publish(snapshot);
     }
     MonoTime until = std::min(pipeline.next_due(), clock.now() + kLongestSleep);

@@ -12,9 +12,9 @@ namespace {
 
 // What the design names and a later version will read. Somebody who follows the documentation of
 // that version is told so, and not that the key does not exist.
-constexpr std::array<std::string_view, 12> kLater{
-    "log.journal.retention",     "log.journal.max_size", "intake.http.listen",
-    "intake.http.token_file",    "intake.htcp.listen",   "intake.htcp.groups",
+constexpr std::array<std::string_view, 10> kLater{
+    "intake.http.listen",        "intake.http.token_file", "intake.htcp.listen",
+    "intake.htcp.groups",
     "intake.htcp.allow_sources", "purge.behind_after",   "purge.fence.origin_lag",
     "purge.fence.fetch_time",    "purge.fence.hit_time", "admin.socket",
 };

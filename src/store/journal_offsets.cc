@@ -83,19 +83,10 @@ void JournalOffsets::poll() {
   for (const auto& tell : refused) tell();
 }
 
-JournalConnection::JournalConnection(Journal& journal, std::unique_ptr<JournalReader> reader,
-                                     JournalSourceOptions options, int wake_fd, Clock& clock)
-    : reader_(std::move(reader)),
-      source_(journal, *reader_, std::move(options), wake_fd, clock),
-      offsets_(journal, *reader_, "purge", wake_fd) {}
-
-Result<std::unique_ptr<JournalConnection>> JournalConnection::make(Journal& journal,
-                                                                   JournalSourceOptions options,
-                                                                   int wake_fd, Clock& clock) {
-  auto reader = JournalReader::open(journal.path(), wake_fd);
-  if (!reader) return tl::unexpected<Error>(std::move(reader.error()));
-  return std::unique_ptr<JournalConnection>(
-      new JournalConnection(journal, std::move(*reader), std::move(options), wake_fd, clock));
-}
+JournalConnection::JournalConnection(Journal& journal, JournalSourceOptions options, int wake_fd,
+                                     Clock& clock)
+    : reader_(journal.path(), wake_fd),
+      source_(journal, reader_, std::move(options), wake_fd, clock),
+      offsets_(journal, reader_, "purge", wake_fd) {}
 
 }  // namespace purgeline

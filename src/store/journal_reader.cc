@@ -21,18 +21,9 @@ std::string_view JournalPage::value(std::size_t row) const {
   return std::string_view(bytes).substr(rows[row].key_end, rows[row].end - rows[row].key_end);
 }
 
-JournalReader::JournalReader(Database database, int wake_fd)
-    : questions_(kQuestions),
-      answers_(kQuestions),
-      database_(std::move(database)),
-      wake_fd_(wake_fd) {}
-
-Result<std::unique_ptr<JournalReader>> JournalReader::open(const std::string& path, int wake_fd) {
-  Result<Database> database = Database::open(path, {true, std::chrono::seconds(5), 0});
-  if (!database) return tl::unexpected<Error>(std::move(database.error()));
-  std::unique_ptr<JournalReader> reader(new JournalReader(std::move(*database), wake_fd));
-  reader->thread_ = std::thread([at = reader.get()] { at->serve(); });
-  return reader;
+JournalReader::JournalReader(std::string path, int wake_fd)
+    : questions_(kQuestions), answers_(kQuestions), path_(std::move(path)), wake_fd_(wake_fd) {
+  thread_ = std::thread([this] { serve(); });
 }
 
 JournalReader::~JournalReader() {
@@ -93,6 +84,11 @@ void JournalReader::serve() {
 
 Status JournalReader::prepare() {
   if (sql_.position) return {};
+  if (!database_) {
+    Result<Database> opened = Database::open(path_, {true, std::chrono::seconds(5), 0});
+    if (!opened) return tl::unexpected<Error>(std::move(opened.error()));
+    database_.emplace(std::move(*opened));
+  }
   struct Wanted {
     std::optional<Statement>& statement;
     const char* sql;
@@ -112,7 +108,7 @@ Status JournalReader::prepare() {
   };
   for (const Wanted& wanted : all) {
     if (wanted.statement) continue;
-    Result<Statement> made = database_.prepare(wanted.sql);
+    Result<Statement> made = database_->prepare(wanted.sql);
     if (!made) return tl::unexpected<Error>(std::move(made.error()));
     wanted.statement.emplace(std::move(*made));
   }

@@ -78,10 +78,10 @@ class JournalReader {
                               std::optional<Position>>;
   using End = std::function<void(Result<Answer>)>;
 
-  // The journal is open, so the file exists. `wake_fd` is written to when poll() has something; it
+  // The journal is open, so the file exists; what keeps it from being read now is the answer to the
+  // questions. `wake_fd` is written to when poll() has something; it
   // stays open until the reader is gone. -1: nobody sleeps.
-  [[nodiscard]] static Result<std::unique_ptr<JournalReader>> open(const std::string& path,
-                                                                   int wake_fd);
+  JournalReader(std::string path, int wake_fd);
   ~JournalReader();
   JournalReader(const JournalReader&) = delete;
   JournalReader& operator=(const JournalReader&) = delete;
@@ -107,7 +107,6 @@ class JournalReader {
     std::optional<Statement> topic, page, mark, later, names, id, position;
   };
 
-  JournalReader(Database database, int wake_fd);
   [[nodiscard]] Status prepare();
   void serve();
   [[nodiscard]] Result<Answer> answer(const Question& question);
@@ -127,9 +126,10 @@ class JournalReader {
   std::size_t open_{0};            // questions without an answer; the owner's
   std::vector<Answered> telling_;  // the owner's
 
-  Database database_;
-  Statements sql_;
+  const std::string path_;
   const int wake_fd_;
+  std::optional<Database> database_;  // its own thread's, as the statements are
+  Statements sql_;
   std::thread thread_;  // last: it uses all of the above
 };
 

@@ -162,17 +162,13 @@ class JournalOffsets final : public OffsetStore {
 // source.
 class JournalConnection {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<JournalConnection>> make(
-      Journal& journal, JournalSourceOptions options, int wake_fd, Clock& clock);
+  JournalConnection(Journal& journal, JournalSourceOptions options, int wake_fd, Clock& clock);
 
   [[nodiscard]] JournalSource& source() { return source_; }
   [[nodiscard]] JournalOffsets& offsets() { return offsets_; }
 
  private:
-  JournalConnection(Journal& journal, std::unique_ptr<JournalReader> reader,
-                    JournalSourceOptions options, int wake_fd, Clock& clock);
-
-  std::unique_ptr<JournalReader> reader_;
+  JournalReader reader_;
   JournalSource source_;
   JournalOffsets offsets_;
 };

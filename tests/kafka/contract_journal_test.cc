@@ -69,9 +69,7 @@ class JournalWorld final : public World {
     options.ask_timeout = std::chrono::seconds(2);
     options.retry = std::chrono::milliseconds(50);
     options.look_every = std::chrono::milliseconds(200);
-    auto made = JournalConnection::make(*journal_, options, wake_.fd(), clock_);
-    if (!made) throw std::runtime_error(made.error().detail);
-    program_ = std::move(*made);
+    program_ = std::make_unique<JournalConnection>(*journal_, options, wake_.fd(), clock_);
     program_->source().start(heard);
     program_->offsets().start(heard);
   }
