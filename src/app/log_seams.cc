@@ -72,8 +72,8 @@ void JournalWatch::add_to(MetricsSnapshot& snapshot) {
   const std::string trouble = journal_->trouble();
   const std::string pinned = journal_->pinned();
   snapshot.ready.push_back({"journal", trouble.empty(), trouble.empty() ? "writable" : trouble});
-  snapshot.ready.push_back({"journal's write-ahead log", pinned.empty(),
-                            pinned.empty() ? "within its bound" : pinned});
+  snapshot.ready.push_back(
+      {"journal's write-ahead log", pinned.empty(), pinned.empty() ? "within its bound" : pinned});
   tell("journal refuses events", trouble_, trouble);
   tell("journal's write-ahead log is pinned", pinned_, pinned);
 }

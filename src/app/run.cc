@@ -85,8 +85,8 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   SystemClock journal_clock;
   std::unique_ptr<Journal> journal;
   if (config.log.kafka.brokers.empty()) {
-    auto opened = Journal::open(state_dir->journal_db(), journal_clock,
-                                journal_options(config.log.journal));
+    auto opened =
+        Journal::open(state_dir->journal_db(), journal_clock, journal_options(config.log.journal));
     if (!opened) return failed(log, "journal.db not usable", opened.error());
     journal = std::move(*opened);
     journal->start();

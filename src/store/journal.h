@@ -160,7 +160,7 @@ class Journal final : public JournalWriter {
   std::vector<Move> moves_;
   std::vector<Trim> trims_;
   std::vector<std::vector<Offset>> offsets_;  // of batches_
-  std::string disk_trouble_;  // the last write failed; the next try is at retry_at_
+  std::string disk_trouble_;                  // the last write failed; the next try is at retry_at_
   std::string size_trouble_;
   MonoTime retry_at_{};
   MonoTime upkeep_at_{};

@@ -95,16 +95,20 @@ Status JournalReader::prepare() {
   };
   const Wanted all[] = {
       {sql_.topic, "SELECT id, low, next FROM topic WHERE name = ?1"},
-      {sql_.page, "SELECT id, time_ns, key, value FROM event WHERE id >= ?1 AND id < ?2 "
-                  "ORDER BY id LIMIT ?3"},
-      {sql_.mark, "SELECT \"offset\" FROM mark WHERE topic = ?1 AND max_time_ns < ?2 "
-                  "ORDER BY \"offset\" DESC LIMIT 1"},
-      {sql_.later, "SELECT id FROM event WHERE id >= ?1 AND id < ?2 AND time_ns >= ?3 "
-                   "ORDER BY id LIMIT 1"},
+      {sql_.page,
+       "SELECT id, time_ns, key, value FROM event WHERE id >= ?1 AND id < ?2 "
+       "ORDER BY id LIMIT ?3"},
+      {sql_.mark,
+       "SELECT \"offset\" FROM mark WHERE topic = ?1 AND max_time_ns < ?2 "
+       "ORDER BY \"offset\" DESC LIMIT 1"},
+      {sql_.later,
+       "SELECT id FROM event WHERE id >= ?1 AND id < ?2 AND time_ns >= ?3 "
+       "ORDER BY id LIMIT 1"},
       {sql_.names, "SELECT name FROM topic ORDER BY id"},
       {sql_.id, "SELECT id FROM journal"},
-      {sql_.position, "SELECT \"offset\", event_time_ns, cluster FROM position "
-                      "WHERE reader = ?1 AND topic = ?2"},
+      {sql_.position,
+       "SELECT \"offset\", event_time_ns, cluster FROM position "
+       "WHERE reader = ?1 AND topic = ?2"},
   };
   for (const Wanted& wanted : all) {
     if (wanted.statement) continue;

@@ -3,7 +3,8 @@
 // Place:  behind JournalSource, JournalOffsets and the outbox, one for each.
 // Thread: ask() and poll() belong to its owner; serve() and below to its own thread, which alone
 //         touches its connection.
-// Bound:  kQuestions questions that are not answered; a page holds at most kPageRows events and, but
+// Bound:  kQuestions questions that are not answered; a page holds at most kPageRows events and,
+// but
 //         for its last event, kPageBytes.
 //
 // The snapshot is given up after every page: whoever reads slowly must not keep the write-ahead log
@@ -74,8 +75,8 @@ class JournalReader {
     std::string journal_id;
     std::vector<std::string> names;
   };
-  using Answer = std::variant<JournalPage, OutOfRange, Offset, LogEnds, Topics,
-                              std::optional<Position>>;
+  using Answer =
+      std::variant<JournalPage, OutOfRange, Offset, LogEnds, Topics, std::optional<Position>>;
   using End = std::function<void(Result<Answer>)>;
 
   // The journal is open, so the file exists; what keeps it from being read now is the answer to the

@@ -175,8 +175,7 @@ std::optional<LogEnds> JournalSource::ends(PartitionId partition) const {
 }
 
 void JournalSource::ask_ends(PartitionId partition, std::uint64_t question) {
-  ask(partition, question, false,
-      JournalReader::AskEnds{partitions_.at(partition.value()).topic});
+  ask(partition, question, false, JournalReader::AskEnds{partitions_.at(partition.value()).topic});
 }
 
 void JournalSource::find(PartitionId partition, WallTime time, std::uint64_t question) {
@@ -195,9 +194,8 @@ void JournalSource::ask(PartitionId partition, std::uint64_t question, bool is_f
     open_.emplace(serial, open);
     return;
   }
-  refused_.emplace_back([this, open] {
-    tell(open, failure(Errc::unavailable, "too many questions are open"));
-  });
+  refused_.emplace_back(
+      [this, open] { tell(open, failure(Errc::unavailable, "too many questions are open")); });
 }
 
 void JournalSource::answer_find_or_ends(std::uint64_t serial,

@@ -20,7 +20,7 @@
 namespace purgeline {
 
 struct JournalSourceOptions {
-  std::vector<std::string> topics;  // empty: all that the journal has
+  std::vector<std::string> topics;                // empty: all that the journal has
   Duration ask_timeout{std::chrono::seconds(5)};  // of a question that the disk does not answer
   Duration retry{std::chrono::seconds(1)};        // of reading that failed
   Duration look_every{std::chrono::seconds(10)};  // at a silent file, whether it can still be read
@@ -65,14 +65,14 @@ class JournalSource final : public Source {
   struct Cursor {
     PartitionId partition;
     Range range;
-    Offset position;             // next to hand over
-    Offset fetch;                // next to ask for
+    Offset position;  // next to hand over
+    Offset fetch;     // next to ask for
     std::deque<JournalPage> pages;
-    std::size_t row{0};          // next of the first page
-    std::uint64_t place{0};      // counts moves: answers for an earlier place are dropped
+    std::size_t row{0};      // next of the first page
+    std::uint64_t place{0};  // counts moves: answers for an earlier place are dropped
     bool asking{false};
-    bool lost{false};            // out of range: stands still
-    MonoTime not_before{};       // of the next try
+    bool lost{false};       // out of range: stands still
+    MonoTime not_before{};  // of the next try
   };
   // A question of the caller's.
   struct Open {
@@ -111,7 +111,7 @@ class JournalSource final : public Source {
   std::uint64_t next_serial_{0};
   std::vector<std::function<void()>> refused_;  // told in the next poll()
 
-  std::uint64_t version_{0};           // of the journal's ends, as last taken
+  std::uint64_t version_{0};  // of the journal's ends, as last taken
   std::vector<JournalTopic> latest_;
   bool answered_{false};  // the file could be read
   bool taken_{false};     // the topics were taken once: what comes later is new

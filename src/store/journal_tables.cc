@@ -86,9 +86,9 @@ Status JournalTables::load_topics() {
     Result<bool> row = rows->step();
     if (!row) return tl::unexpected<Error>(std::move(row.error()));
     if (!*row) break;
-    topics_[rows->text(1)] = Topic{rows->integer(0), Offset(rows->integer(2)),
-                                   Offset(rows->integer(3)), WallTime(Duration(rows->integer(4))),
-                                   false};
+    topics_[rows->text(1)] =
+        Topic{rows->integer(0), Offset(rows->integer(2)), Offset(rows->integer(3)),
+              WallTime(Duration(rows->integer(4))), false};
   }
   before_ = topics_;
   return {};

@@ -43,8 +43,7 @@ class JournalWorld final : public World {
     for (std::int32_t left = count; left > 0; left -= 1000) {
       std::vector<Append> batch;
       for (std::int32_t i = 0; i < std::min(left, 1000); ++i, ++next) {
-        batch.push_back({topic, "", std::to_string(next),
-                         kFirstTime + std::chrono::seconds(next)});
+        batch.push_back({topic, "", std::to_string(next), kFirstTime + std::chrono::seconds(next)});
       }
       // Refused until the journal has found out that its disk works again.
       while (!append_all(batch)) {

@@ -246,7 +246,8 @@ void TestDisk::leave(const std::string& folder, const std::string& target,
     for (const Write& write : image.pending) {
       const std::uint64_t fate = random() % 3;  // lost, whole, torn
       if (fate == 0) continue;
-      const std::size_t bytes = fate == 1 ? write.bytes.size() : random() % (write.bytes.size() + 1);
+      const std::size_t bytes =
+          fate == 1 ? write.bytes.size() : random() % (write.bytes.size() + 1);
       apply(content, write, bytes);
     }
     const std::filesystem::path path = target + name.substr(folder.size());
