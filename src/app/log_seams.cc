@@ -40,7 +40,7 @@ LogSeams::~LogSeams() = default;
 
 Result<std::unique_ptr<LogSeams>> LogSeams::make(const Config& config, Journal* journal,
                                                  int wake_fd, Clock& clock, EventLog& log) {
-  std::unique_ptr<LogSeams> seams(new LogSeams());
+  auto seams = std::unique_ptr<LogSeams>(new LogSeams());  // the constructor is private
   if (!config.log.kafka.brokers.empty()) {
     auto kafka = KafkaConnection::make(kafka_options(config, log), wake_fd, clock);
     if (!kafka) return tl::unexpected<Error>(std::move(kafka.error()));

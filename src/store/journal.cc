@@ -52,7 +52,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Clock& c
   Result<JournalTables> tables = JournalTables::open(std::move(*database));
   if (!tables) return tl::unexpected<Error>(std::move(tables.error()));
   // Not make_unique: the constructor is private.
-  std::unique_ptr<Journal> journal(new Journal(path, std::move(*tables), clock, options));
+  auto journal = std::unique_ptr<Journal>(new Journal(path, std::move(*tables), clock, options));
   Status kept = journal->tables_.keep_wal(2 * journal->fold_pages_ * journal->tables_.page_size());
   if (!kept) return tl::unexpected<Error>(std::move(kept.error()));
   Status made = journal->make_topics();
@@ -328,11 +328,12 @@ void Journal::publish() {
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [name, topic] : tables_.topics()) {
+    for (const auto& entry : tables_.topics()) {
+      const JournalTables::Topic& topic = entry.second;
       auto at = std::find_if(published_.begin(), published_.end(),
-                             [&](const JournalTopic& known) { return known.name == name; });
+                             [&](const JournalTopic& known) { return known.name == entry.first; });
       if (at == published_.end()) {
-        published_.push_back({name, topic.low, topic.next});
+        published_.push_back({entry.first, topic.low, topic.next});
         changed = true;
       } else if (at->low != topic.low || at->high != topic.next) {
         at->low = topic.low;
