@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "app/log_seams.h"
 #include "app/shard.h"
 #include "control/config_load.h"
 #include "io/system_clock.h"
@@ -134,6 +135,42 @@ TEST(ShardOnAJournal, WhatIsAppendedIsPurgedAndNotReadAgain) {
   ASSERT_TRUE(position);
   EXPECT_EQ(position->offset, Offset(100));
   EXPECT_EQ(position->cluster, journal->id());
+}
+
+struct Lines final : EventLog {
+  std::vector<std::string> lines;
+  void write(LogLevel level, std::string_view event, LogFields fields) override {
+    lines.push_back((level == LogLevel::error ? "error " : "info ") + std::string(event) + " " +
+                    fields.begin()->second);
+  }
+};
+
+TEST(JournalWatch, TellsOnceWhenAppendsAreRefusedAndWhenThatIsOver) {
+  const Folder folder;
+  const std::string path = folder.path("journal.db");
+  OpenJournal journal(path);
+  Lines log;
+  JournalWatch watch(&*journal, log);
+  const auto ready = [&watch] {
+    MetricsSnapshot snapshot;
+    watch.add_to(snapshot);
+    EXPECT_TRUE(snapshot.journal.has_value());
+    EXPECT_EQ(snapshot.ready.at(0).name, "journal");
+    return snapshot.ready.at(0);
+  };
+  EXPECT_TRUE(ready().ok);
+  {
+    Database person = Database::open(path).value();
+    ASSERT_TRUE(person.run("BEGIN IMMEDIATE"));
+    EXPECT_FALSE(journal.append(1, purge_of("a", journal.now())));
+    for (int looks = 0; looks < 3; ++looks) {
+      EXPECT_FALSE(ready().ok);
+      EXPECT_NE(ready().detail.find("locked"), std::string::npos) << ready().detail;
+    }
+  }
+  journal.until([&] { return ready().ok; });
+  EXPECT_EQ(log.lines, (std::vector<std::string>{"error journal refuses events begins",
+                                                 "info journal refuses events over"}));
 }
 
 }  // namespace

@@ -123,9 +123,6 @@ class SmallDisk {
   SmallDisk(const SmallDisk&) = delete;
   SmallDisk& operator=(const SmallDisk&) = delete;
   [[nodiscard]] bool mounted() const { return mounted_; }
-  [[nodiscard]] bool remount(unsigned long flags) const {
-    return ::mount("tmpfs", folder_.path().c_str(), "tmpfs", MS_REMOUNT | flags, "size=16m") == 0;
-  }
   [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
 
  private:
