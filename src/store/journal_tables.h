@@ -60,6 +60,7 @@ class JournalTables {
   [[nodiscard]] Result<std::int64_t> used_bytes();
   // Pages in the write-ahead log after the last commit, without asking the disk.
   [[nodiscard]] int wal_frames() const { return *wal_frames_; }
+  void forget_frames() { *wal_frames_ = 0; }
   [[nodiscard]] std::int64_t page_size() const { return page_size_; }
   [[nodiscard]] Result<WalState> checkpoint() { return database_->checkpoint(); }
   [[nodiscard]] Status keep_wal(std::int64_t bytes) {

@@ -113,14 +113,19 @@ bool Journal::removable() {
 }
 
 void Journal::fold(bool idle) {
-  const std::int64_t frames = tables_.wal_frames();
+  std::int64_t frames = tables_.wal_frames();
   const bool anew = frames < frames_at_fold_;
   if (anew) frames_at_fold_ = 0;
   const bool due = frames >= frames_at_fold_ + fold_pages_;
   if (due || (idle && frames > 0)) {
     // A failure leaves everything in the write-ahead log, where it is just as safe.
-    static_cast<void>(tables_.checkpoint());
+    const Result<WalState> state = tables_.checkpoint();
     frames_at_fold_ = frames;
+    if (state && state->folded == state->frames) {
+      // The next commit begins it anew, unless somebody still reads from it, and says so.
+      tables_.forget_frames();
+      frames = 0;
+    }
   }
   const std::int64_t bytes = frames * tables_.page_size();
   const std::lock_guard lock(mutex_);
