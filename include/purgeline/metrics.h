@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,7 @@ struct MetricsSnapshot {
   std::vector<Topic> topics;
   std::vector<Partition> partitions;
   std::vector<Target> targets;
+  std::optional<JournalMetrics> journal;  // while there is one
   std::vector<ReadyCheck> ready;
   // The last ones, newest first, and how many there ever were. A list is made anew when there are
   // others and never changed, so that a copy of the snapshot shares it.

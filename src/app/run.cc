@@ -12,6 +12,7 @@
 #include "control/control_thread.h"
 #include "io/system_clock.h"
 #include "route/hosts.h"
+#include "store/journal.h"
 #include "store/state_dir.h"
 
 namespace purgeline {
@@ -45,6 +46,15 @@ ProcessMetrics process_metrics(WallTime loaded, const LogOutput& log) {
   return metrics;
 }
 
+JournalOptions journal_options(const JournalConfig& config) {
+  JournalOptions options;
+  options.topics = config.topics;
+  if (options.topics.empty()) options.topics.emplace_back("resource-purge");
+  options.retention = config.retention;
+  options.max_size = config.max_size;
+  return options;
+}
+
 ExitStatus failed(LogOutput& log, const char* what, const Error& error) {
   log.error(what, {{"why", error.detail}});
   return error.code == Errc::invalid ? ExitStatus::configuration : ExitStatus::failed;
@@ -71,10 +81,20 @@ ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log
   SystemClock store_clock;
   auto store = StoreThread::open(state_dir->state_db(), store_clock);
   if (!store) return failed(log, "state.db not usable", store.error());
+  SystemClock journal_clock;
+  std::unique_ptr<Journal> journal;
+  if (config.log.kafka.brokers.empty()) {
+    auto opened =
+        Journal::open(state_dir->journal_db(), journal_clock, journal_options(config.log.journal));
+    if (!opened) return failed(log, "journal.db not usable", opened.error());
+    journal = std::move(*opened);
+    journal->start();
+  }
 
   SnapshotBoard board;
   Heartbeat heartbeat;
   Shard shard(config, **store, log, board, heartbeat);
+  shard.set_journal(journal.get());
   std::promise<void> ended;
   shard.set_on_end([&ended] { ended.set_value(); });
   ControlCallbacks callbacks;

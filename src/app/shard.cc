@@ -7,12 +7,12 @@
 #include <thread>
 #include <utility>
 
+#include "app/log_seams.h"
 #include "app/pipeline.h"
 #include "io/make_transport.h"
 #include "io/system_clock.h"
 #include "io/thread_resolver.h"
 #include "purgeline/check.h"
-#include "sources/kafka_connection.h"
 
 namespace purgeline {
 namespace {
@@ -27,55 +27,6 @@ constexpr Duration kPublishEvery = milliseconds(100);
 // For the last commit, after the last answer. A broker that lives takes a few milliseconds; one
 // that does not would make every stop of its clients late.
 constexpr Duration kLastCommit = seconds(1);
-// How long an end waits for the Kafka client's threads. They end at once unless one waits for a
-// broker.
-constexpr Duration kLogCloses = milliseconds(500);
-
-std::string host_name() {
-  std::string name(256, '\0');
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "purgeline";
-  name.resize(name.find('\0'));
-  return name;
-}
-
-KafkaOptions kafka_options(const Config& config, EventLog& log) {
-  KafkaOptions options;
-  for (const Endpoint& broker : config.log.kafka.brokers) options.brokers.push_back(broker.text);
-  options.topics = config.log.kafka.topics;
-  options.group = config.log.kafka.group.empty() ? host_name() : config.log.kafka.group;
-  for (const auto& [name, value] : config.log.kafka.properties) {
-    options.properties[name] = value.text;
-  }
-  options.log = [&log](int level, std::string line) {
-    const LogLevel ours = level <= 3   ? LogLevel::error
-                          : level <= 4 ? LogLevel::warning
-                          : level <= 6 ? LogLevel::info
-                                       : LogLevel::debug;
-    log.write(ours, "kafka", {{"says", std::move(line)}});
-  };
-  return options;
-}
-
-// A Kafka connection and the descriptor that it writes to, which lives longer.
-struct KafkaHeld {
-  Fd wake;
-  std::unique_ptr<KafkaConnection> connection;
-};
-
-// Ends the connection on a thread of its own and waits for it no longer than kLogCloses.
-// REQUIRES: its source is stopped, so that the end uses neither clock nor log of the shard.
-std::shared_future<void> close_log(KafkaHeld held) {
-  std::promise<void> closed;
-  std::shared_future<void> done = closed.get_future().share();
-  std::thread([held = std::move(held), closed = std::move(closed)]() mutable {
-    held.connection.reset();
-    held.wake.reset();
-    closed.set_value();
-  }).detach();
-  done.wait_for(kLogCloses);
-  return done;
-}
-
 std::size_t most_links(const Config& config) {
   std::size_t links = 0;
   for (const LayerConfig& layer : config.purge.layers) {
@@ -126,24 +77,23 @@ void Shard::run() {
     log.write(LogLevel::warning, "io_uring refused", {{"using", "epoll"}, {"why", made->reason}});
   }
   Transport& transport = *made->transport;
+  auto seams = LogSeams::make(config_, journal_, transport.wake_fd(), clock, log);
+  if (!seams) {
+    started_.set_value(tl::unexpected(seams.error()));
+    return;
+  }
   auto hosts = HostMatcher::make(config_.purge.hosts.allow, config_.purge.hosts.deny);
   if (!hosts) {
     started_.set_value(tl::unexpected(hosts.error()));
     return;
   }
-  KafkaHeld held{Fd(::dup(transport.wake_fd())), nullptr};
-  CHECK(held.wake.valid());
-  auto kafka = KafkaConnection::make(kafka_options(config_, log), held.wake.get(), clock);
-  if (!kafka) {
-    started_.set_value(tl::unexpected(kafka.error()));
-    return;
-  }
-  held.connection = std::move(*kafka);
   ThreadResolver resolver(transport.wake_fd(), clock);
   store_.start(transport.wake_fd());
-  Pipeline pipeline(config_.purge, config_.log, std::move(*hosts),
-                    {clock, random, transport, resolver, held.connection->source(),
-                     held.connection->offsets(), store_.positions(), store_.dead_letters(), log});
+  LogConfig log_config = config_.log;
+  log_config.kafka.start_at = (*seams)->start_at();
+  Pipeline pipeline(config_.purge, log_config, std::move(*hosts),
+                    {clock, random, transport, resolver, (*seams)->source(), (*seams)->offsets(),
+                     store_.positions(), store_.dead_letters(), log});
   pipeline.start();
   {
     const std::lock_guard lock(wake_mutex_);
@@ -155,19 +105,20 @@ void Shard::run() {
   MetricsSnapshot snapshot;
   snapshot.io_backend = made->backend;
   snapshot.io_reason = made->reason;
-  loop(pipeline, transport, clock, log, snapshot);
+  JournalWatch watch(journal_, log);
+  loop(pipeline, transport, clock, log, watch, snapshot);
   pipeline.snapshot(snapshot);
+  watch.add_to(snapshot);
   board_.publish(snapshot);
   const Status stored = store_.stop();
   if (!stored) log.error("state not written", {{"why", stored.error().detail}});
-  held.connection->source().stop();
-  log_closed_ = close_log(std::move(held));
+  log_closed_ = LogSeams::close(std::move(*seams));
   log.info("stopped", {{"committed", clean_ ? "everything that was finished" : "not everything"}});
   if (on_end_) on_end_();
 }
 
 void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
-                 MetricsSnapshot& snapshot) {
+                 JournalWatch& watch, MetricsSnapshot& snapshot) {
   MonoTime publish_at = clock.now();
   MonoTime give_up = MonoTime::max();
   bool draining = false;
@@ -192,6 +143,7 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
     if (clock.now() >= publish_at) {
       publish_at = clock.now() + kPublishEvery;
       pipeline.snapshot(snapshot);
+      watch.add_to(snapshot);
       board_.publish(snapshot);
     }
     MonoTime until = std::min(pipeline.next_due(), clock.now() + kLongestSleep);

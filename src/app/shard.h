@@ -24,6 +24,8 @@
 
 namespace purgeline {
 
+class Journal;
+class JournalWatch;
 class Pipeline;
 class Transport;
 
@@ -48,16 +50,20 @@ class Shard {
   // a thread of its own (an open question, a broker that does not answer), and nothing of ours
   // depends on it: what was to be committed is, or has been given up.
   [[nodiscard]] const std::shared_future<void>& log_closed() const { return log_closed_; }
+  // The journal, when there is one: it is the log when the configuration names no other. Started,
+  // and outlives the shard. Before start().
+  void set_journal(Journal* journal) { journal_ = journal; }
   void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
  private:
   void run();
   // Turns until it is told to stop and has drained, or the grace for that is over.
   void loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
-            MetricsSnapshot& snapshot);
+            JournalWatch& watch, MetricsSnapshot& snapshot);
 
   Config config_;
   StoreThread& store_;
+  Journal* journal_{nullptr};
   LogOutput& log_;
   SnapshotBoard& board_;
   Heartbeat& heartbeat_;

@@ -17,6 +17,10 @@ constexpr const char* kPropertyValue = "text or {file: /path}";
 constexpr std::string_view kPropertyLetters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
+const std::string kLogPath = "log";
+constexpr const char* kKafka = "kafka";
+constexpr const char* kJournal = "journal";
+
 std::string described(const Node& node) {
   switch (node.kind) {
     case Kind::null:
@@ -66,12 +70,30 @@ class Checker {
       if (schema.find(member.key) != nullptr) known(schema, member, path);
     }
     if (extent_ == Extent::part) return;
+    if (path == kLogPath) one_log(node, anchor);
     for (const SchemaNode& child : schema.children) {
+      if (path == kLogPath && (child.name == kKafka || child.name == kJournal)) continue;
       if (node.find(child.name) == nullptr) missing(child, anchor, join_path(path, child.name));
     }
   }
 
  private:
+  // The two kinds of log exclude each other, and one of them has to be there.
+  void one_log(const Node& node, const Mark& anchor) {
+    const Node* kafka = node.find(kKafka);
+    const Node* journal = node.find(kJournal);
+    const std::string allowed = "one of kafka, journal";
+    if (kafka != nullptr && journal != nullptr) {
+      problems_.add(journal->mark, join_path(kLogPath, kJournal),
+                    {"cannot stand beside log.kafka", "", allowed, ""});
+    }
+    if (kafka != nullptr || journal != nullptr) return;
+    if (misspelt_.count(join_path(kLogPath, kKafka)) > 0) return;
+    if (misspelt_.count(join_path(kLogPath, kJournal)) > 0) return;
+    if (misspelt_.count(kLogPath) > 0) return;
+    problems_.add(anchor, kLogPath, {"says nothing about where events come from", "", allowed, ""});
+  }
+
   void unknown(const SchemaNode& schema, const Member& member, const std::string& path) {
     const std::vector<std::string> names = schema.names();
     std::string meant = nearest(member.key, names);

@@ -50,7 +50,8 @@ class Relations {
   void check() {
     check_state_dir();
     check_brokers();
-    check_topics();
+    check_topics("log.kafka.topics", config_.log.kafka.topics);
+    check_topics("log.journal.topics", config_.log.journal.topics);
     check_hosts("purge.hosts.allow", config_.purge.hosts.allow);
     check_hosts("purge.hosts.deny", config_.purge.hosts.deny);
     check_layers();
@@ -80,11 +81,10 @@ class Relations {
     }
   }
 
-  void check_topics() {
+  void check_topics(const std::string& list, const std::vector<std::string>& topics) {
     Seen seen;
-    const auto& topics = config_.log.kafka.topics;
     for (std::size_t i = 0; i < topics.size(); ++i) {
-      const std::string path = index_path("log.kafka.topics", i);
+      const std::string path = index_path(list, i);
       const bool valid = topics[i].find_first_not_of(kTopicLetters) == std::string::npos &&
                          topics[i].size() <= kMaxTopic && topics[i] != "." && topics[i] != "..";
       if (!valid) {

@@ -89,6 +89,14 @@ class Printer {
 
   template <class Section>
   void sub(const char* name, const char* /*sentence*/, const Section& section) {
+    // Of the two logs, the one that is in use: together they would not be read back.
+    if constexpr (std::is_same_v<Section, KafkaConfig>) {
+      kafka_ = !section.brokers.empty();
+      if (!kafka_) return;
+    }
+    if constexpr (std::is_same_v<Section, JournalConfig>) {
+      if (kafka_) return;
+    }
     line(name, "", "");
     Printer inner(join_path(path_, name), indent_ + 2, origins_, out_);
     visit(section, inner);
@@ -127,6 +135,7 @@ class Printer {
   const ConfigOrigins& origins_;
   std::string& out_;
   bool item_{false};
+  bool kafka_{false};  // was printed
 };
 
 }  // namespace

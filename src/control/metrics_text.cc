@@ -139,6 +139,7 @@ std::string render_metrics(const MetricsSnapshot& snapshot, const ProcessMetrics
   for (const MetricsSnapshot::Target& target : snapshot.targets) {
     visit(families, target.metrics, {{"layer", target.layer}, {"target", target.target}});
   }
+  if (snapshot.journal) visit(families, *snapshot.journal, {});
   visit(families, process, {});
   add_own_metrics(families, snapshot, stats, build);
   if (compat == MetricsCompat::purged) {

@@ -120,10 +120,14 @@ std::int64_t Statement::integer(int column) const {
 }
 
 std::string Statement::text(int column) const {
+  return std::string(text_view(column));
+}
+
+std::string_view Statement::text_view(int column) const {
   const unsigned char* data = sqlite3_column_text(statement_.get(), column);
   if (data == nullptr) return {};
   const int size = sqlite3_column_bytes(statement_.get(), column);
-  return std::string(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+  return {reinterpret_cast<const char*>(data), static_cast<std::size_t>(size)};
 }
 
 bool Statement::is_null(int column) const {
@@ -198,6 +202,27 @@ Status Database::make_durable() {
                        *mode + "); state_dir has to be on a local disk");
   }
   return run("PRAGMA synchronous=FULL; PRAGMA journal_size_limit=" + std::to_string(kLogBytesKept));
+}
+
+Result<WalState> Database::checkpoint() {
+  int frames = 0;
+  int folded = 0;
+  const int rc = sqlite3_wal_checkpoint_v2(connection_.get(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                           &frames, &folded);
+  // Busy: another program folds right now, or reads an old state. What was done is done.
+  if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
+    return tl::unexpected<Error>(error_of(connection_.get(), path_, rc));
+  }
+  return WalState{frames, folded};
+}
+
+Status Database::take_over_checkpoints(int* frames, std::int64_t keep_bytes) {
+  const auto hook = [](void* out, sqlite3*, const char*, int pages) {
+    *static_cast<int*>(out) = pages;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(connection_.get(), hook, frames);
+  return run("PRAGMA journal_size_limit=" + std::to_string(keep_bytes));
 }
 
 void Database::keep_untouched(bool on) {

@@ -40,6 +40,8 @@ class Statement {
 
   [[nodiscard]] std::int64_t integer(int column) const;
   [[nodiscard]] std::string text(int column) const;
+  // Borrowed until the next step() or reset().
+  [[nodiscard]] std::string_view text_view(int column) const;
   [[nodiscard]] bool is_null(int column) const;
 
  private:
@@ -59,6 +61,12 @@ struct DatabaseOptions {
   std::int64_t max_pages{0};  // most pages the file may grow to; 0: as the disk allows
 };
 
+// How far the write-ahead log has been folded into the file.
+struct WalState {
+  std::int64_t frames{0};  // pages in it
+  std::int64_t folded{0};  // of these, those that are in the file as well
+};
+
 class Database {
  public:
   [[nodiscard]] static Result<Database> open(const std::string& path,
@@ -74,6 +82,11 @@ class Database {
   // Write-ahead log, synced on every commit: what commit() answered survives a power cut, and
   // readers of other processes never hold the writer up.
   [[nodiscard]] Status make_durable();
+  // Folds as much of the write-ahead log into the file as readers allow; waits for nobody.
+  [[nodiscard]] Result<WalState> checkpoint();
+  // The caller folds by itself: commits no longer do, and each writes to `frames` how many pages
+  // the write-ahead log has then. `keep_bytes`: what of its file stays when it begins anew.
+  [[nodiscard]] Status take_over_checkpoints(int* frames, std::int64_t keep_bytes);
   // While set, closing leaves the file as it is even when a write-ahead log lies beside it.
   void keep_untouched(bool on);
 

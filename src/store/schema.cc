@@ -68,12 +68,13 @@ std::span<const char* const> state_steps() {
   return kSteps;
 }
 
-Result<std::int64_t> schema_version(Database& database, std::int64_t known) {
+Result<std::int64_t> schema_version(Database& database, std::int64_t known,
+                                    std::int64_t application) {
   Result<std::int64_t> id = database.number("PRAGMA application_id");
   if (!id) return id;
   Result<std::int64_t> version = database.number("PRAGMA user_version");
   if (!version) return version;
-  if (*id != kApplicationId && (*id != 0 || *version != 0)) {
+  if (*id != application && (*id != 0 || *version != 0)) {
     return failure(Errc::exists, database.path() +
                                      ": this database belongs to another program (application_id " +
                                      std::to_string(*id) + "); choose another state_dir");
@@ -91,19 +92,19 @@ Result<std::int64_t> schema_version(Database& database, std::int64_t known) {
   return version;
 }
 
-Status migrate(Database& database, std::span<const char* const> steps) {
+Status migrate(Database& database, std::span<const char* const> steps, std::int64_t application) {
   const auto wanted = static_cast<std::int64_t>(steps.size());
   Result<Transaction> transaction = Transaction::begin(database);
   if (!transaction) return tl::unexpected<Error>(std::move(transaction.error()));
   // Read under the write lock, so that two programs never apply one step twice.
-  Result<std::int64_t> version = schema_version(database, wanted);
+  Result<std::int64_t> version = schema_version(database, wanted, application);
   if (!version) return tl::unexpected<Error>(std::move(version.error()));
   if (*version == wanted) return transaction->commit();
   for (std::int64_t at = *version; at < wanted; ++at) {
     Status status = database.run(steps[static_cast<std::size_t>(at)]);
     if (!status) return status;
   }
-  Status marked = database.run("PRAGMA application_id=" + std::to_string(kApplicationId) +
+  Status marked = database.run("PRAGMA application_id=" + std::to_string(application) +
                                "; PRAGMA user_version=" + std::to_string(wanted));
   if (!marked) return marked;
   return transaction->commit();

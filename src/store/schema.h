@@ -24,10 +24,12 @@ inline constexpr std::int64_t kApplicationId = 0x5072676c;
 
 // The version of the file, 0 when it is new. Refuses a file of another program, and one that is
 // newer than `known` steps.
-[[nodiscard]] Result<std::int64_t> schema_version(Database& database, std::int64_t known);
+[[nodiscard]] Result<std::int64_t> schema_version(Database& database, std::int64_t known,
+                                                  std::int64_t application = kApplicationId);
 
 // Applies the steps that are missing, all or none.
-[[nodiscard]] Status migrate(Database& database, std::span<const char* const> steps);
+[[nodiscard]] Status migrate(Database& database, std::span<const char* const> steps,
+                             std::int64_t application = kApplicationId);
 
 // Opens state.db for the daemon: created or brought up to this release, durable. A file that is
 // refused is left untouched.

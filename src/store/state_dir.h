@@ -29,6 +29,7 @@ class StateDir {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string state_db() const { return path_ + "/state.db"; }
+  [[nodiscard]] std::string journal_db() const { return path_ + "/journal.db"; }
 
  private:
   StateDir(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}

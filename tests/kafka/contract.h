@@ -1,5 +1,5 @@
-// The contract of Source and OffsetStore, as one suite that runs on the simulated log and on real
-// Kafka.
+// The contract of Source and OffsetStore, as one suite that runs on the simulated log, on real
+// Kafka and on the journal.
 //
 // No test asserts on time. What must not block is measured by counting turns of the loop that went
 // by before something else happened.
@@ -250,22 +250,25 @@ TYPED_TEST_P(SourceContract, NewTopicsAndPartitionsAppearWhileRunning) {
   auto& heard = this->world.heard;
   ASSERT_TRUE(this->until([&] { return !heard.missing.empty(); }));
   EXPECT_EQ(heard.missing, std::vector<std::string>{later});
+  const bool many = this->world.has_partitions();
   this->world.create_topic(later, 2);
-  this->world.append(later, 1, 4);
-  const PartitionId second = this->known(later, 1);
+  this->world.append(later, many ? 1 : 0, 4);
+  const PartitionId second = this->known(later, many ? 1 : 0);
   EXPECT_EQ(heard.returned, std::vector<std::string>{later});
   EXPECT_TRUE(this->world.partition_is_new(second));
   const CursorId cursor = this->open(second, 0);
   Taken taken;
   ASSERT_TRUE(this->read(cursor, taken, 4));
   EXPECT_EQ(taken.offsets.front(), Offset(0));
-  this->world.add_partitions(old_topic, 3);
-  this->world.append(old_topic, 2, 2);
-  const PartitionId third = this->known(old_topic, 2);
-  EXPECT_TRUE(this->world.partition_is_new(third));
-  const CursorId another = this->open(third, 0);
-  taken.clear();
-  ASSERT_TRUE(this->read(another, taken, 2));
+  if (many) {
+    this->world.add_partitions(old_topic, 3);
+    this->world.append(old_topic, 2, 2);
+    const PartitionId third = this->known(old_topic, 2);
+    EXPECT_TRUE(this->world.partition_is_new(third));
+    const CursorId another = this->open(third, 0);
+    taken.clear();
+    ASSERT_TRUE(this->read(another, taken, 2));
+  }
   EXPECT_EQ(heard.missing.size(), 1u) << "told once";
   EXPECT_EQ(heard.partitions.size(), heard.ids.size()) << "each partition once";
 }

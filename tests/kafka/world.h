@@ -98,6 +98,8 @@ class Taken final : public RecordSink {
 class World {
  public:
   virtual ~World() = default;
+  // Or one to each topic.
+  [[nodiscard]] virtual bool has_partitions() const { return true; }
 
   // From outside. Each returns when the log has taken it.
   [[nodiscard]] virtual std::string unique(const std::string& word) = 0;

@@ -22,6 +22,11 @@ const std::set<std::string> kOfTheProcess{"purgeline_config_last_reload_successf
 // The HTCP intake that would move these does not exist yet; dashboards expect the names.
 const std::set<std::string> kOfAnIntake{"purged_htcp_packets_total", "purged_udp_bytes_read_total"};
 
+// The simulated world has no journal; store_journal_test sees each of these change.
+bool is_of_the_journal(const std::string& name) {
+  return name.starts_with("purgeline_journal_");
+}
+
 class Watcher {
  public:
   void look(World& world) {
@@ -116,6 +121,7 @@ TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
   for (const auto rows : {native_metrics(), compat_metrics()}) {
     for (const MetricRow& row : rows) {
       if (kOfTheProcess.count(row.name) > 0 || kOfAnIntake.count(row.name) > 0) continue;
+      if (is_of_the_journal(row.name)) continue;
       EXPECT_TRUE(watcher.changed(row.name)) << row.name << " never changed";
     }
   }

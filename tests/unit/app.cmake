@@ -10,3 +10,5 @@ if(NOT PURGELINE_SANITIZE MATCHES thread)
   purgeline_test(app_watchdog_test SOURCES app_watchdog_test.cc DEPS purgeline_shard deps::boost LABELS unit)
   set_target_properties(app_watchdog_test PROPERTIES ENABLE_EXPORTS ON)
 endif()
+purgeline_test(app_journal_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/app_journal_test.cc
+  DEPS purgeline_shard purgeline_config LABELS unit)
