@@ -12,6 +12,7 @@
 #include "purgeline/delivery.h"
 #include "purgeline/event.h"
 #include "purgeline/histogram.h"
+#include "purgeline/intake.h"
 #include "purgeline/record.h"
 #include "purgeline/types.h"
 
@@ -64,6 +65,10 @@ struct ReadyCheck {
 };
 
 struct MetricsSnapshot {
+  struct HtcpSource {
+    std::string source;  // the entry of intake.htcp.allow_sources
+    IntakeHtcpSourceMetrics metrics;
+  };
   struct Topic {
     std::string topic;
     TopicMetrics metrics;
@@ -82,6 +87,10 @@ struct MetricsSnapshot {
   std::vector<Topic> topics;
   std::vector<Partition> partitions;
   std::vector<Target> targets;
+  // The control thread's, added when a page is made; the shard leaves them alone.
+  IntakeHttpMetrics intake_http;
+  IntakeHtcpMetrics intake_htcp;
+  std::vector<HtcpSource> htcp_sources;
   std::vector<ReadyCheck> ready;
   std::string io_backend;  // "uring" or "epoll"
   std::string io_reason;   // why not uring; empty when it is
