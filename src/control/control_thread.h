@@ -18,6 +18,10 @@
 #include "control/supervisor.h"
 #include "purgeline/clock.h"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace purgeline {
 
 struct ControlOptions {
@@ -36,6 +40,8 @@ struct ControlCallbacks {
   std::function<void(int signal)> on_stop;  // SIGTERM or SIGINT, each time
   std::function<void()> on_reload;          // SIGHUP
   std::function<ProcessMetrics()> process;  // may be empty
+  std::function<void()> on_close;           // the last thing on the control thread; may be empty
+  std::function<void(MetricsSnapshot&)> intakes;  // adds what the intakes counted; may be empty
 };
 
 class ControlThread {
@@ -53,6 +59,8 @@ class ControlThread {
   [[nodiscard]] Status start();
   // Closes the admin address and joins. Doing it twice is allowed.
   void stop();
+  // For what else lives on this thread (intakes): set up before start(), or by posting to it.
+  [[nodiscard]] boost::asio::io_context& context();
   // Where the pages are, after start(); empty without a listen address.
   [[nodiscard]] std::string address() const;
   // A reload of admin.compat.
