@@ -5,16 +5,14 @@
 
 #include "control/config_bind.h"
 #include "control/config_check.h"
+#include "control/config_intakes.h"
 #include "control/config_text.h"
 #include "purgeline/types.h"
 
 namespace purgeline::config {
 namespace {
 
-constexpr std::size_t kMaxTopic = 249;      // Kafka's own limit
 constexpr std::size_t kMaxStateDir = 1024;  // leaves room for the files in it below PATH_MAX
-constexpr std::string_view kTopicLetters =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 constexpr std::string_view kHostLetters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:[]";
 
@@ -52,6 +50,9 @@ class Relations {
     check_hosts("purge.hosts.allow", config_.purge.hosts.allow);
     check_hosts("purge.hosts.deny", config_.purge.hosts.deny);
     check_layers();
+    check_intakes(config_.intake, [this](const std::string& path, Complaint complaint) {
+      report(path, std::move(complaint));
+    });
   }
 
  private:
@@ -83,11 +84,8 @@ class Relations {
     const auto& topics = config_.log.kafka.topics;
     for (std::size_t i = 0; i < topics.size(); ++i) {
       const std::string path = index_path("log.kafka.topics", i);
-      const bool valid = topics[i].find_first_not_of(kTopicLetters) == std::string::npos &&
-                         topics[i].size() <= kMaxTopic && topics[i] != "." && topics[i] != "..";
-      if (!valid) {
-        report(path, {"is not a topic's name", topics[i],
-                      "letters, digits, '.', '_' and '-', at most 249", ""});
+      if (!is_topic(topics[i])) {
+        report(path, {"is not a topic's name", topics[i], kTopicRule, ""});
       }
       once(seen, topics[i], path);
     }
