@@ -11,7 +11,7 @@ using testing::HasSubstr;
 
 TEST(Posted, BytesSurvive) {
   const std::vector<std::string> events{
-      R"({"meta":{"uri":"http://h/a","stream":"s"},"n":1.50,"big":12345678901234567,"t":"\u00e9\/"})",
+      R"({"meta":{"uri":"http://h/a","stream":"s"},"n":1.50,"b":12345678901234567,"t":"\u00e9\/"})",
       R"({ "a" : [ 1 , { "meta" : 2 } , "]}\"" ] , "meta" : { "stream":"s", "uri":"//h/b" } })",
       R"({"$schema":"/mediawiki/job/1.0.0","meta":{"stream":"mediawiki.job.x"}})"};
   PostedReader reader;
