@@ -18,6 +18,14 @@
 class PurgelineEventRelayer extends EventRelayer {
 	private const MAX_EVENTS = 1000;
 	private const RETRIED = [ 0, 503, 504 ];
+	private array $params;
+
+	public function __construct( array $params ) {
+		parent::__construct( $params );
+		$this->params = $params;
+		// In $wgDebugLogGroups the channel is called Purgeline.
+		$this->setLogger( MediaWiki\Logger\LoggerFactory::getInstance( 'Purgeline' ) );
+	}
 
 	/** @return bool Whether all are on Purgeline's disk: it has answered 201 to each request. */
 	protected function doNotify( $channel, array $events ) {

@@ -82,12 +82,18 @@ class Intake(http.server.BaseHTTPRequestHandler):
         pass
 
 
-# What the class needs of MediaWiki: the base class as 1.39 has it.
+# What the class needs of MediaWiki 1.39: a base class that keeps none of its parameters, and a log.
 PHP = '''<?php
-class Quiet { public function error( $text, $context ) { fwrite( STDERR, $text ); } }
+namespace MediaWiki\Logger {
+class ToStderr { public function error( $text, $context ) { fwrite( STDERR, strtr( $text,
+    [ '{status}' => $context['status'], '{answer}' => $context['answer'] ] ) ); } }
+class LoggerFactory { public static function getInstance( $channel ) { return new ToStderr; } }
+}
+namespace {
 abstract class EventRelayer {
-    protected $params; protected $logger;
-    public function __construct( array $params ) { $this->params = $params; $this->logger = new Quiet; }
+    protected $logger;
+    public function __construct( array $params ) {}
+    public function setLogger( $logger ) { $this->logger = $logger; }
     final public function notify( $channel, $event ) { return $this->doNotify( $channel, [ $event ] ); }
     final public function notifyMulti( $channel, $events ) { return $this->doNotify( $channel, $events ); }
     abstract protected function doNotify( $channel, array $events );
@@ -95,6 +101,7 @@ abstract class EventRelayer {
 require $argv[1];
 $relayer = new PurgelineEventRelayer( json_decode( $argv[2], true ) );
 var_dump( $relayer->notifyMulti( 'cdn-url-purges', json_decode( $argv[3], true ) ) );
+}
 '''
 
 
