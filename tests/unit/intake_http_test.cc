@@ -278,6 +278,8 @@ TEST_F(HttpIntakeTest, BeyondThisHostATokenIsNeeded) {
   HttpRequest request = purge("/a");
   request.local = false;
   EXPECT_EQ(answer(request).status, 401U) << "no token is configured: nobody has it";
+  request.fields = {{"Host", "h"}, {"Authorization", "Bearer "}};
+  EXPECT_EQ(answer(request).status, 401U) << "not even somebody who shows none";
   make({.topic_prefix = {}, .purge_topic = "p", .streams = {}, .token = "s3cret", .version = {}});
   const HttpResponse refused = answer(request);
   EXPECT_EQ(refused.status, 401U);
