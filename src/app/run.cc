@@ -6,6 +6,7 @@
 #include <future>
 #include <iostream>
 
+#include "app/intakes.h"
 #include "app/shard.h"
 #include "control/config_load.h"
 #include "control/control_thread.h"
@@ -66,6 +67,12 @@ ExitStatus run_daemon(const std::string& config_file, const BuildInfo& build) {
   if (const auto hosts = HostMatcher::make(config.purge.hosts.allow, config.purge.hosts.deny);
       !hosts) {
     return failed(log, "configuration refused", hosts.error());
+  }
+  // What is taken in has to be kept, and nothing here keeps it yet: better no start than a socket
+  // that somebody believes in.
+  if (Intakes::wanted(config.intake)) {
+    return failed(log, "configuration refused",
+                  {Errc::invalid, "intake: there is no journal in this version to keep events in"});
   }
   auto state_dir = StateDir::open(config.state_dir);
   if (!state_dir) return failed(log, "state_dir not usable", state_dir.error());

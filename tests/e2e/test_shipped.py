@@ -94,8 +94,9 @@ abstract class EventRelayer {
     protected $logger;
     public function __construct( array $params ) {}
     public function setLogger( $logger ) { $this->logger = $logger; }
-    final public function notify( $channel, $event ) { return $this->doNotify( $channel, [ $event ] ); }
-    final public function notifyMulti( $channel, $events ) { return $this->doNotify( $channel, $events ); }
+    final public function notifyMulti( $channel, $events ) {
+        return $this->doNotify( $channel, $events );
+    }
     abstract protected function doNotify( $channel, array $events );
 }
 require $argv[1];

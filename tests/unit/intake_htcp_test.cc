@@ -165,6 +165,7 @@ TEST(NumberWindow, Gaps) {
   EXPECT_EQ(window.see(2 + 64 + 200), 63U + 136U);
   EXPECT_EQ(window.see(1000000), 0U) << "a restart";
   EXPECT_EQ(window.see(1000001), 0U);
+  EXPECT_EQ(window.see(1000001 + 164), 100U) << "counted on from there";
   EXPECT_EQ(window.see(5), 0U) << "a restart to lower numbers";
   EXPECT_EQ(window.see(6), 0U);
 }
