@@ -219,7 +219,7 @@ std::string with_meta(const PostedEvent& event, std::string_view id, std::string
     if (value.empty()) continue;
     if (!added.empty()) added += ',';
     added += name;
-    append_json_string(added, value);
+    write_json_string(added, value);
   }
   if (!added.empty() && !event.meta_empty) added += ',';
   std::string out;
@@ -232,7 +232,7 @@ bool is_utf8(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
 }
 
-void append_json_string(std::string& out, std::string_view text) {
+void write_json_string(std::string& out, std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out += '"';
   for (const char c : text) {
@@ -254,15 +254,15 @@ void append_json_string(std::string& out, std::string_view text) {
 bool write_purge_event(const PurgeFields& fields, std::string& out) {
   if (!is_utf8(fields.uri)) return false;
   out = R"({"$schema":"/resource_change/1.0.0","meta":{"uri":)";
-  append_json_string(out, fields.uri);
+  write_json_string(out, fields.uri);
   out += R"(,"id":)";
-  append_json_string(out, fields.id);
+  write_json_string(out, fields.id);
   out += R"(,"dt":)";
-  append_json_string(out, fields.dt);
+  write_json_string(out, fields.dt);
   out += R"(,"stream":)";
-  append_json_string(out, fields.stream);
+  write_json_string(out, fields.stream);
   out += R"(},"tags":[)";
-  append_json_string(out, fields.tag);
+  write_json_string(out, fields.tag);
   out += "]}";
   return true;
 }

@@ -68,7 +68,7 @@ struct PurgeFields {
 [[nodiscard]] bool write_purge_event(const PurgeFields& fields, std::string& out);
 
 // The text as a JSON string, quotes included; the text is UTF-8.
-void append_json_string(std::string& out, std::string_view text);
+void write_json_string(std::string& out, std::string_view text);
 [[nodiscard]] bool is_utf8(std::string_view text);
 
 // What is wrong with a URL, as a sentence for whoever sent it.

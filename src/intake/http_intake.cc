@@ -19,9 +19,9 @@ HttpResponse problem(unsigned status, std::string_view title, std::string_view d
   response.status = status;
   response.content_type = "application/problem+json";
   response.body = R"({"title":)";
-  append_json_string(response.body, title);
+  write_json_string(response.body, title);
   response.body += R"(,"status":)" + std::to_string(status) + R"(,"detail":)";
-  append_json_string(response.body, is_utf8(detail) ? detail : "(not UTF-8)");
+  write_json_string(response.body, is_utf8(detail) ? detail : "(not UTF-8)");
   response.body += "}\n";
   return response;
 }
@@ -103,7 +103,7 @@ struct Posted {
       first = false;
       out.append(R"({"status":")").append(status).append(R"(","event":)").append(event.json);
       out += R"(,"context":{"message":)";
-      append_json_string(out, invalid_ones ? event.problem : why);
+      write_json_string(out, invalid_ones ? event.problem : why);
       out += "}}";
     }
   }
@@ -127,7 +127,7 @@ HttpResponse purge_answer(const Purge& purge) {
   response.fields.emplace_back("Preference-Applied", "wait=" + std::to_string(purge.wait));
   response.content_type = kJson;
   response.body = "{\"id\":";
-  append_json_string(response.body, purge.id);
+  write_json_string(response.body, purge.id);
   response.body += purge.outcome->finished ? R"(,"state":"finished","targets":)"
                                            : R"(,"state":"pending","targets":)";
   response.body += (purge.outcome->targets.empty() ? "[]" : purge.outcome->targets) + "}\n";
@@ -188,9 +188,9 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
     HttpResponse response;
     response.content_type = kJson;
     response.body = R"({"name":"purgeline","version":)";
-    append_json_string(response.body, options.version);
+    write_json_string(response.body, options.version);
     response.body += R"(,"trouble":)";
-    append_json_string(response.body, trouble);
+    write_json_string(response.body, trouble);
     response.body += "}\n";
     return response;
   }

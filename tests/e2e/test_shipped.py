@@ -1,4 +1,4 @@
-"""The files that are shipped for others: Traffic Server reads them, and MediaWiki's PHP runs them."""
+"""The files that are shipped for others: Traffic Server reads them, and PHP runs them."""
 
 import http.client
 import http.server
