@@ -11,7 +11,8 @@ import sys
 
 SEED, COUNT, FEWEST = 20261124, 30000, 3000
 URIS = [b"http://en.wikipedia.org/wiki/Foo", b"", b"http://h/", b"http://h/\0x", b"http://h/\r\n",
-        b"http://h/\xff\xfe", b"http://h/" + b"a" * 4096, b"http://h/" + b"a" * 8183]
+        b"http://h/\xff\xfe", b"http://h/" + b"a" * 4096, b"http://h/" + b"a" * 8183,
+        b"http://h/" + b"a" * 8700]
 
 
 def counted(text):
