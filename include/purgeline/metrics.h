@@ -14,6 +14,7 @@
 #include "purgeline/delivery.h"
 #include "purgeline/event.h"
 #include "purgeline/histogram.h"
+#include "purgeline/intake.h"
 #include "purgeline/record.h"
 #include "purgeline/types.h"
 
@@ -76,6 +77,10 @@ struct RefusedInput {
 };
 
 struct MetricsSnapshot {
+  struct HtcpSource {
+    std::string source;  // the entry of intake.htcp.allow_sources
+    IntakeHtcpSourceMetrics metrics;
+  };
   struct Topic {
     std::string topic;
     TopicMetrics metrics;
@@ -95,6 +100,10 @@ struct MetricsSnapshot {
   std::vector<Partition> partitions;
   std::vector<Target> targets;
   std::optional<JournalMetrics> journal;  // while there is one
+  // The control thread's, added when a page is made; the shard leaves them alone.
+  IntakeHttpMetrics intake_http;
+  IntakeHtcpMetrics intake_htcp;
+  std::vector<HtcpSource> htcp_sources;
   std::vector<ReadyCheck> ready;
   // The last ones, newest first, and how many there ever were. A list is made anew when there are
   // others and never changed, so that a copy of the snapshot shares it.

@@ -6,7 +6,12 @@
 #include <cstdlib>
 #include <future>
 #include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 
+#include "app/intakes.h"
 #include "app/shard.h"
 #include "control/config_load.h"
 #include "control/control_thread.h"
@@ -60,6 +65,32 @@ ExitStatus failed(LogOutput& log, const char* what, const Error& error) {
   return error.code == Errc::invalid ? ExitStatus::configuration : ExitStatus::failed;
 }
 
+// What outlives the shard: the state folder, its database, and the journal when it is the log.
+struct Stores {
+  std::optional<StateDir> folder;
+  SystemClock store_clock;
+  std::unique_ptr<StoreThread> store;
+  SystemClock journal_clock;
+  std::unique_ptr<Journal> journal;
+
+  // Otherwise what could not be opened, and why.
+  std::optional<std::pair<const char*, Error>> open(const Config& config) {
+    auto state_dir = StateDir::open(config.state_dir);
+    if (!state_dir) return std::pair{"state_dir not usable", state_dir.error()};
+    folder.emplace(std::move(*state_dir));
+    auto opened = StoreThread::open(folder->state_db(), store_clock);
+    if (!opened) return std::pair{"state.db not usable", opened.error()};
+    store = std::move(*opened);
+    if (!config.log.kafka.brokers.empty()) return std::nullopt;
+    auto kept =
+        Journal::open(folder->journal_db(), journal_clock, journal_options(config.log.journal));
+    if (!kept) return std::pair{"journal.db not usable", kept.error()};
+    journal = std::move(*kept);
+    journal->start();
+    return std::nullopt;
+  }
+};
+
 ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log_closed) {
   const auto environment = process_environment();
   const ConfigResult loaded = load_config(config_file, environment);
@@ -76,25 +107,19 @@ ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log
       !hosts) {
     return failed(log, "configuration refused", hosts.error());
   }
-  auto state_dir = StateDir::open(config.state_dir);
-  if (!state_dir) return failed(log, "state_dir not usable", state_dir.error());
-  SystemClock store_clock;
-  auto store = StoreThread::open(state_dir->state_db(), store_clock);
-  if (!store) return failed(log, "state.db not usable", store.error());
-  SystemClock journal_clock;
-  std::unique_ptr<Journal> journal;
-  if (config.log.kafka.brokers.empty()) {
-    auto opened =
-        Journal::open(state_dir->journal_db(), journal_clock, journal_options(config.log.journal));
-    if (!opened) return failed(log, "journal.db not usable", opened.error());
-    journal = std::move(*opened);
-    journal->start();
+  // What is taken in has to be kept, and nothing here keeps it yet: better no start than a socket
+  // that somebody believes in.
+  if (Intakes::wanted(config.intake)) {
+    return failed(log, "configuration refused",
+                  {Errc::invalid, "intake: there is no journal in this version to keep events in"});
   }
+  Stores stores;
+  if (const auto trouble = stores.open(config)) return failed(log, trouble->first, trouble->second);
 
   SnapshotBoard board;
   Heartbeat heartbeat;
-  Shard shard(config, **store, log, board, heartbeat);
-  shard.set_journal(journal.get());
+  Shard shard(config, *stores.store, log, board, heartbeat);
+  shard.set_journal(stores.journal.get());
   std::promise<void> ended;
   shard.set_on_end([&ended] { ended.set_value(); });
   ControlCallbacks callbacks;

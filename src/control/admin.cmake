@@ -5,7 +5,7 @@ purgeline_library(log
   SOURCES log_escape.cc log_output.cc log_folding.cc
   DEPS deps::spdlog deps::fmt)
 purgeline_library(admin
-  SOURCES admin_server.cc admin_pages.cc supervisor.cc control_thread.cc thread_stack.cc
+  SOURCES http_framing.cc http_server.cc admin_server.cc admin_pages.cc supervisor.cc control_thread.cc thread_stack.cc
   PUBLIC_DEPS purgeline_metrics purgeline_log
   DEPS deps::boost Threads::Threads ${CMAKE_DL_LIBS})
 if(PURGELINE_SANITIZE MATCHES thread)

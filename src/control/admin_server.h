@@ -1,23 +1,18 @@
-// AdminServer: a small HTTP/1.1 server for the admin pages.
+// AdminServer: the HTTP server with the limits of the admin pages, which have no bodies.
 //
-// Place:  between the sockets and a handler that is a plain function; the one translation unit with
-// Beast. Thread: that of the io_context, once it runs; listen() before. Bound:  limits.connections
-// at once (more wait in the kernel's backlog), each with a header of at most
-//         limits.header bytes, no body, and limits.idle for each request and each answer, slow or
-//         not.
+// Place:  between the HTTP server and a handler that is a plain function.
+// Thread: that of the io_context, once it runs; listen() before.
+// Bound:  limits.connections at once, each with a header of limits.header bytes, no body, and
+//         limits.idle for each request and each answer, slow or not.
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "control/admin_pages.h"
+#include "control/http_server.h"
 #include "purgeline/config.h"
 #include "purgeline/result.h"
-
-namespace boost::asio {
-class io_context;
-}
 
 namespace purgeline {
 
@@ -32,22 +27,18 @@ struct AdminLimits {
 class AdminServer {
  public:
   AdminServer(boost::asio::io_context& context, AdminHandler handler, AdminLimits limits = {});
-  ~AdminServer();
-  AdminServer(const AdminServer&) = delete;
-  AdminServer& operator=(const AdminServer&) = delete;
 
-  // Binds and listens, or says why not; the address is named in the error. A name is resolved. A
-  // Unix socket that a dead process left behind is replaced, one that is in use is not.
+  // As HttpServer: binds and listens on one address, or says why not.
   [[nodiscard]] Status listen(const Endpoint& endpoint);
   // Where it listens, with the port that the kernel chose for port 0.
-  [[nodiscard]] const std::string& address() const;
+  [[nodiscard]] const std::string& address() const { return address_; }
   // Closes everything; what is in flight is cut. In the io_context's thread, or when it does not
   // run.
-  void stop();
+  void stop() { server_.stop(); }
 
  private:
-  struct Impl;
-  std::shared_ptr<Impl> impl_;
+  HttpServer server_;
+  std::string address_;
 };
 
 }  // namespace purgeline

@@ -8,6 +8,7 @@
 
 #include "control/config_bind.h"
 #include "control/config_check.h"
+#include "control/config_intakes.h"
 #include "control/config_text.h"
 #include "purgeline/host_pattern.h"
 #include "purgeline/types.h"
@@ -15,10 +16,7 @@
 namespace purgeline::config {
 namespace {
 
-constexpr std::size_t kMaxTopic = 249;      // Kafka's own limit
 constexpr std::size_t kMaxStateDir = 1024;  // leaves room for the files in it below PATH_MAX
-constexpr std::string_view kTopicLetters =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 // The node at a path such as purge.layers[0].targets[1], or the nearest one above it.
 Mark mark_at(const Node& root, std::string_view path) {
@@ -55,6 +53,9 @@ class Relations {
     check_hosts("purge.hosts.allow", config_.purge.hosts.allow);
     check_hosts("purge.hosts.deny", config_.purge.hosts.deny);
     check_layers();
+    check_intakes(config_.intake, [this](const std::string& path, Complaint complaint) {
+      report(path, std::move(complaint));
+    });
   }
 
  private:
@@ -85,11 +86,8 @@ class Relations {
     Seen seen;
     for (std::size_t i = 0; i < topics.size(); ++i) {
       const std::string path = index_path(list, i);
-      const bool valid = topics[i].find_first_not_of(kTopicLetters) == std::string::npos &&
-                         topics[i].size() <= kMaxTopic && topics[i] != "." && topics[i] != "..";
-      if (!valid) {
-        report(path, {"is not a topic's name", topics[i],
-                      "letters, digits, '.', '_' and '-', at most 249", ""});
+      if (!is_topic(topics[i])) {
+        report(path, {"is not a topic's name", topics[i], kTopicRule, ""});
       }
       once(seen, topics[i], path);
     }

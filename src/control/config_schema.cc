@@ -12,10 +12,11 @@ namespace {
 
 // What the design names and a later version will read. Somebody who follows the documentation of
 // that version is told so, and not that the key does not exist.
-constexpr std::array<std::string_view, 9> kLater{
-    "intake.http.listen",     "intake.http.token_file",    "intake.htcp.listen",
-    "intake.htcp.groups",     "intake.htcp.allow_sources", "purge.fence.origin_lag",
-    "purge.fence.fetch_time", "purge.fence.hit_time",      "admin.socket",
+constexpr std::array<std::string_view, 4> kLater{
+    "purge.fence.origin_lag",
+    "purge.fence.fetch_time",
+    "purge.fence.hit_time",
+    "admin.socket",
 };
 
 std::uint64_t number(const char* text) {

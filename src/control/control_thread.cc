@@ -36,7 +36,8 @@ struct ControlThread::Impl {
   template <class Use>
   auto with_view(Use use) {
     clock->refresh();
-    const MetricsSnapshot snapshot = board.copy();
+    MetricsSnapshot snapshot = board.copy();
+    if (callbacks.intakes) callbacks.intakes(snapshot);
     const ProcessMetrics process = callbacks.process ? callbacks.process() : ProcessMetrics{};
     return use(AdminView{snapshot, process, options.build, compat.load(), heartbeat.started(),
                          heartbeat.overdue(clock->now()), options.blocked_after});
@@ -189,6 +190,7 @@ void ControlThread::stop() {
   if (!impl_->thread.joinable()) return;
   CHECK(impl_->thread.get_id() != std::this_thread::get_id());
   asio::post(impl_->context, [impl = impl_.get()] {
+    if (impl->callbacks.on_close) impl->callbacks.on_close();
     impl->server.stop();
     impl->timer.cancel();
     error_code ignored;
@@ -198,6 +200,10 @@ void ControlThread::stop() {
   });
   impl_->thread.join();
   impl_->log.flush();
+}
+
+asio::io_context& ControlThread::context() {
+  return impl_->context;
 }
 
 std::string ControlThread::address() const {

@@ -18,6 +18,10 @@
 #include "control/supervisor.h"
 #include "purgeline/clock.h"
 
+namespace boost::asio {
+class io_context;
+}
+
 namespace purgeline {
 
 struct ControlOptions {
@@ -43,6 +47,8 @@ struct ControlCallbacks {
   // The shard has been blocked for blocked_after and abort_after: to write out the log. The process
   // is aborted when it returns.
   std::function<void()> on_hopeless;  // may be empty
+  std::function<void()> on_close;           // the last thing on the control thread; may be empty
+  std::function<void(MetricsSnapshot&)> intakes;  // adds what the intakes counted; may be empty
 };
 
 class ControlThread {
@@ -60,6 +66,8 @@ class ControlThread {
   [[nodiscard]] Status start();
   // Closes the admin address and joins. Doing it twice is allowed.
   void stop();
+  // For what else lives on this thread (intakes): set up before start(), or by posting to it.
+  [[nodiscard]] boost::asio::io_context& context();
   // Where the pages are, after start(); empty without a listen address.
   [[nodiscard]] std::string address() const;
   // A reload of admin.compat.

@@ -99,6 +99,17 @@ void add_topics(Families& families, const MetricsSnapshot& snapshot) {
   }
 }
 
+// purged counts a packet as good before it looks at the URL; here a good one is one that was taken.
+void add_htcp(Families& families, const IntakeHtcpMetrics& htcp) {
+  std::uint64_t packets = 0;
+  for (const std::uint64_t count : htcp.packets) packets += count;
+  const std::uint64_t good = htcp.packets[static_cast<std::size_t>(HtcpOutcome::accepted)];
+  families.counter("purged_htcp_packets_total", {{"state", "good"}}, static_cast<double>(good));
+  families.counter("purged_htcp_packets_total", {{"state", "bad"}},
+                   static_cast<double>(packets - good));
+  families.counter("purged_udp_bytes_read_total", {}, static_cast<double>(htcp.bytes));
+}
+
 }  // namespace
 
 std::span<const MetricRow> compat_metrics() {
@@ -108,11 +119,7 @@ std::span<const MetricRow> compat_metrics() {
 void add_compat_metrics(Families& families, const MetricsSnapshot& snapshot) {
   add_layers(families, snapshot);
   add_topics(families, snapshot);
-  // There is no HTCP intake: the series exist at 0 so that an expression over them has a value.
-  for (const char* state : {"good", "bad"}) {
-    families.counter("purged_htcp_packets_total", {{"state", state}}, 0);
-  }
-  families.counter("purged_udp_bytes_read_total", {}, 0);
+  add_htcp(families, snapshot.intake_htcp);
 }
 
 }  // namespace purgeline

@@ -77,7 +77,7 @@ std::string metrics_docs() {
       "working. `purged_event_lag` is in nanoseconds; unlike there it is 0 on an idle topic. Of "
       "the\n"
       "`type` values of `purged_tcp_errors_total`, `EOF`, `read` and `write` are purged's own and\n"
-      "`connect` is new. The HTCP series stay 0 without an HTCP intake.\n\n";
+      "`connect` is new. The HTCP series stay 0 unless `intake.htcp.listen` is set.\n\n";
   append_table(out, compat_metrics());
   return out;
 }

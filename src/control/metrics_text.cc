@@ -140,6 +140,11 @@ std::string render_metrics(const MetricsSnapshot& snapshot, const ProcessMetrics
     visit(families, target.metrics, {{"layer", target.layer}, {"target", target.target}});
   }
   if (snapshot.journal) visit(families, *snapshot.journal, {});
+  visit(families, snapshot.intake_http, {});
+  visit(families, snapshot.intake_htcp, {});
+  for (const MetricsSnapshot::HtcpSource& source : snapshot.htcp_sources) {
+    visit(families, source.metrics, {{"source", source.source}});
+  }
   visit(families, process, {});
   add_own_metrics(families, snapshot, stats, build);
   if (compat == MetricsCompat::purged) {

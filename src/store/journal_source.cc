@@ -270,6 +270,7 @@ void JournalSource::take_ends() {
     auto known = std::find_if(partitions_.begin(), partitions_.end(),
                               [&](const Partition& at) { return at.topic == topic.name; });
     if (known == partitions_.end()) {
+      if (!first) listener_->on_topic_found(topic.name);  // it was told to be missing at the start
       partitions_.push_back({topic.name, !first, false, {topic.low, topic.high}});
       const PartitionId id(static_cast<std::uint32_t>(partitions_.size() - 1));
       listener_->on_partition(id, PartitionName{topic.name, 0});

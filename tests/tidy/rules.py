@@ -10,15 +10,17 @@ A row that looks like an exception says why it is one.
 
 STAGES = ('sources', 'store', 'decode', 'route', 'coalesce', 'dispatch', 'ack')
 ANYWHERE = ('tl',)  # Result is a tl::expected
-EVERYTHING = ('include', 'base', 'io', *STAGES, 'control', 'cli', 'app')
+EVERYTHING = ('include', 'base', 'io', *STAGES, 'intake', 'control', 'cli', 'app')
 
 INCLUDES = {
     'include': (('include',), ()),
-    'base': (('include', 'base'), ('xxhash',)),
+    'base': (('include', 'base'), ('xxhash', 'system')),  # inet_pton
     'io': (('include', 'base', 'io'), ('system', 'liburing')),
     'sources': (('include', 'base', 'sources'), ('system', 'rdkafka')),
     'store': (('include', 'base', 'store'), ('system', 'sqlite3')),
     'decode': (('include', 'base', 'decode'), ('simdjson', 'xxhash', 'system')),  # inet_pton
+    # What comes in is decoded before the log, by the code that decodes it again behind the log.
+    'intake': (('include', 'base', 'decode', 'intake'), ('system',)),
     'route': (('include', 'base', 'route'), ('re2',)),
     'coalesce': (('include', 'base', 'coalesce'), ('boost.unordered', 'boost.intrusive', 'xxhash')),
     'dispatch': (('include', 'base', 'dispatch'), ('boost.intrusive',)),

@@ -37,6 +37,7 @@ MetricsSnapshot sample_snapshot() {
   snapshot.partitions[0].metrics.lag_seconds = 0.5;
   snapshot.partitions[1].metrics.lag_seconds = 2.25;
   snapshot.partitions[1].metrics.position = 12345678901;
+  snapshot.htcp_sources.push_back({"192.0.2.0/24", {}});
   for (const char* target : {"127.0.0.1:3128", "127.0.0.1:3129"}) {
     snapshot.targets.push_back({"backend", target, TargetState::up, {}});
     snapshot.targets.back().metrics.statuses[status_index(204)] = 10;

@@ -9,4 +9,5 @@ if [ -n "${PURGELINE_SERVER_USAGE:-}" ] && grep -q '^varnish ' "$script"; then
   printf 'varnish\t%s\t%s\n' "$version" "$(basename "$script")" >>"$PURGELINE_SERVER_USAGE"
 fi
 # The log of a thousand purges needs more than the megabyte that is given by itself.
-exec varnishtest -b 16m -t 60 -D "purgeline=$purgeline" "$script"
+shipped=$(cd "$(dirname "$0")/../../conf" && pwd)
+exec varnishtest -b 16m -t 60 -D "purgeline=$purgeline" -D "purge_vcl=$shipped/purge.vcl" "$script"
