@@ -33,7 +33,7 @@ Result<std::unique_ptr<KafkaConnection>> KafkaConnection::make(KafkaOptions opti
   auto made = std::make_unique<KafkaConnection>(std::move(*control),
                                                 std::make_unique<KafkaHelper>(wake_fd, kQuestions));
   made->offsets_ = std::make_unique<KafkaOffsetStore>(*made->control_, *made->helper_, wake_fd,
-                                                      clock, options.ask_timeout);
+                                                      options.ask_timeout);
   made->source_ = std::make_unique<KafkaSource>(std::move(options), std::move(*settings),
                                                 *made->control_, *made->helper_, wake_fd, clock);
   return made;

@@ -51,17 +51,15 @@ Position parse_commit_metadata(Offset offset, std::string_view metadata) {
 }
 
 KafkaOffsetStore::KafkaOffsetStore(KafkaClient& control, KafkaHelper& helper, int wake_fd,
-                                   Clock& clock, Duration ask_timeout)
+                                   Duration ask_timeout)
     : control_(control),
       helper_(helper),
-      clock_(clock),
       ask_timeout_(ask_timeout),
       answers_(control.answers(wake_fd)) {}
 
 void KafkaOffsetStore::start(OffsetStoreListener& listener) {
   CHECK(listener_ == nullptr);
   listener_ = &listener;
-  refresh_at_ = clock_.now() + kRefresh;
 }
 
 void KafkaOffsetStore::stop() {
@@ -83,8 +81,6 @@ void KafkaOffsetStore::load(PartitionId partition, const PartitionName& name) {
       std::optional<Position> position;
       if (*answer) {
         const KafkaStored& stored = **answer;
-        // A commit that was sent meanwhile knows better.
-        kept_.try_emplace(partition, Kept{stored, clock_.now()});
         position = parse_commit_metadata(stored.offset, stored.metadata);
       }
       listener_->on_loaded(partition, std::move(position));
@@ -132,10 +128,7 @@ void KafkaOffsetStore::finish(const Request& request, const KafkaCommitAnswer& a
     for (const KafkaCommitAnswer::Part& part : answer.parts) {
       if (part.name == stored.name && (!part.status || answer.status)) status = part.status;
     }
-    if (status) kept_[request.partitions[i]] = Kept{stored, clock_.now()};
-    if (!request.refresh) {
-      listener_->on_committed(request.partitions[i], stored.offset, std::move(status));
-    }
+    listener_->on_committed(request.partitions[i], stored.offset, std::move(status));
   }
 }
 
@@ -151,22 +144,6 @@ void KafkaOffsetStore::poll() {
   std::vector<std::function<void()>> refused;
   refused.swap(refused_);
   for (const auto& tell : refused) tell();
-  refresh();
-}
-
-// Only while no commit is under way: an older offset must never overwrite a newer one.
-void KafkaOffsetStore::refresh() {
-  const MonoTime now = clock_.now();
-  if (now < refresh_at_ || !in_flight_.empty()) return;
-  refresh_at_ = now + kRefresh / 60;
-  Request request;
-  request.refresh = true;
-  for (auto& [partition, kept] : kept_) {
-    if (now - kept.at < kRefresh) continue;
-    request.partitions.push_back(partition);
-    request.stored.push_back(kept.stored);
-  }
-  if (!request.stored.empty()) send(std::move(request));
 }
 
 }  // namespace purgeline

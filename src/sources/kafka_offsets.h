@@ -27,16 +27,12 @@ namespace purgeline {
 
 // Place: behind the committer. Thread: the shard's.
 // Bound: kMaxInFlight requests; a further one is refused ("unavailable") in the next poll().
-//
-// A broker may forget an offset seven days after its last commit, even while the log is being read,
-// so what has not changed is committed again every hour.
+// A broker may forget an offset seven days after its last commit: the committer repeats it.
 class KafkaOffsetStore final : public OffsetStore {
  public:
   static constexpr std::size_t kMaxInFlight = 4;
-  static constexpr Duration kRefresh = std::chrono::hours(1);
 
-  KafkaOffsetStore(KafkaClient& control, KafkaHelper& helper, int wake_fd, Clock& clock,
-                   Duration ask_timeout);
+  KafkaOffsetStore(KafkaClient& control, KafkaHelper& helper, int wake_fd, Duration ask_timeout);
   KafkaOffsetStore(const KafkaOffsetStore&) = delete;
   KafkaOffsetStore& operator=(const KafkaOffsetStore&) = delete;
 
@@ -48,31 +44,21 @@ class KafkaOffsetStore final : public OffsetStore {
   void stop();
 
  private:
-  // What the broker holds of a partition, as far as is known.
-  struct Kept {
-    KafkaStored stored;
-    MonoTime at{};  // when it was last committed or read
-  };
   struct Request {
     std::vector<PartitionId> partitions;
     std::vector<KafkaStored> stored;
-    bool refresh{false};  // our own, nobody waits for an answer
   };
 
   void send(Request request);
   void finish(const Request& request, const KafkaCommitAnswer& answer);
-  void refresh();
 
   KafkaClient& control_;
   KafkaHelper& helper_;
-  Clock& clock_;
   const Duration ask_timeout_;
   KafkaQueue answers_;
   OffsetStoreListener* listener_{nullptr};
   std::map<std::uint64_t, Request> in_flight_;  // by serial
   std::uint64_t next_serial_{1};
-  std::map<PartitionId, Kept> kept_;
-  MonoTime refresh_at_{};
   std::vector<std::function<void()>> refused_;  // told in the next poll()
 };
 

@@ -108,23 +108,6 @@ TEST_F(KafkaMock, MoreCommitsThanMayBeUnderWayAreRefusedAtOnce) {
   ASSERT_TRUE(until([&] { return heard_.committed.size() == 5; }));
 }
 
-TEST_F(KafkaMock, UnchangedPositionsAreCommittedAgainEveryHour) {
-  create("t", 1);
-  start(options({"t"}));
-  ASSERT_TRUE(until([&] { return heard_.knows("t", 0); }));
-  const Commit one{heard_.id("t", 0), {"t", 0}, {Offset(5), kFirstTime, "c"}};
-  store().commit(std::span(&one, 1));
-  ASSERT_TRUE(until([&] { return heard_.committed.size() == 1; }));
-  // The next commit fails, if there is one: the refresh is silent, so a refused commit of ours
-  // afterwards shows whether the error was used up.
-  fail_next(kOffsetCommit, {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED});
-  program_->clock.advance(KafkaOffsetStore::kRefresh + std::chrono::minutes(2));
-  program_->turn();
-  store().commit(std::span(&one, 1));
-  ASSERT_TRUE(until([&] { return heard_.committed.size() == 2; }));
-  EXPECT_TRUE(heard_.committed[1].status.has_value()) << "the refresh met the error";
-}
-
 TEST_F(KafkaMock, ALoadThatFailsSaysSo) {
   create("t", 1);
   start(options({"t"}));
