@@ -286,7 +286,16 @@ void Checker::in_time(const std::string& url, MonoTime read) {
     const bool ended = std::any_of(ends_.begin(), ends_.end(), [read, limit](MonoTime end) {
       return end >= read && end <= limit;
     });
-    if (ended || limit > clock_.now()) continue;
+    // What was in the log while somebody was away may be read for that one first.
+    const auto in_log = first_appended_.find(url);
+    const bool backlog =
+        in_log != first_appended_.end() && in_log->second + std::chrono::seconds(1) < read &&
+        std::any_of(absences_.begin(), absences_.end(), [&](const auto& of) {
+          return std::any_of(of.second.begin(), of.second.end(), [&](const Absence& absence) {
+            return absence.from <= read && absence.to >= in_log->second;
+          });
+        });
+    if (ended || backlog || limit > clock_.now()) continue;
     const auto found = target.by_url.find(url);
     const bool purged =
         found != target.by_url.end() &&
