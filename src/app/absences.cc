@@ -15,9 +15,20 @@ constexpr Duration kSlowFor = std::chrono::seconds(5);
 
 }  // namespace
 
+void Absences::add(TargetId target) {
+  if (targets_.size() <= target.value()) {
+    Target none;
+    none.here = false;
+    targets_.resize(target.value() + 1U, none);
+  }
+  CHECK(!targets_[target.value()].here);
+  targets_[target.value()] = Target{};
+}
+
 Absences::Verdict Absences::judge(TargetId id, const std::vector<AbsenceFacts>& facts, bool tight,
                                   MonoTime now) {
-  CHECK(id.value() < targets_.size() && facts.size() == targets_.size());
+  CHECK(id.value() < targets_.size() && facts.size() >= targets_.size());
+  CHECK(targets_[id.value()].here);
   Target& target = targets_[id.value()];
   const AbsenceFacts& fact = facts[id.value()];
   const bool well = fact.state == TargetState::up;
@@ -55,8 +66,8 @@ Absences::Verdict Absences::judge(TargetId id, const std::vector<AbsenceFacts>& 
 // It has most to do, and some other target far less.
 bool Absences::fills_alone(TargetId id, const std::vector<AbsenceFacts>& facts) const {
   std::uint64_t most = 0, least = UINT64_MAX;
-  for (std::size_t i = 0; i < facts.size(); ++i) {
-    if (targets_[i].behind) continue;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    if (!targets_[i].here || targets_[i].behind) continue;
     most = std::max(most, facts[i].pending);
     least = std::min(least, facts[i].pending);
   }
@@ -66,6 +77,7 @@ bool Absences::fills_alone(TargetId id, const std::vector<AbsenceFacts>& facts) 
 MonoTime Absences::next_due(MonoTime now) const {
   MonoTime due = MonoTime::max();
   for (const Target& target : targets_) {
+    if (!target.here) continue;
     if (target.behind) {
       if (target.since + kAwayAtLeast > now) due = std::min(due, target.since + kAwayAtLeast);
     } else if (!target.well) {

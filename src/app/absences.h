@@ -30,6 +30,11 @@ class Absences {
   Absences(Duration behind_after, std::size_t targets)
       : behind_after_(behind_after), targets_(targets) {}
 
+  // A target that is new, and one that is gone.
+  void add(TargetId target);
+  void remove(TargetId target) { targets_[target.value()].here = false; }
+  void set_behind_after(Duration behind_after) { behind_after_ = behind_after; }
+
   // What is to be done about a target now.
   enum class Move : std::uint8_t { none, leave_out, take_in };
   struct Verdict {
@@ -45,6 +50,7 @@ class Absences {
 
  private:
   struct Target {
+    bool here{true};
     bool behind{false};
     MonoTime since{MonoTime::min()};  // not well since; or behind since
     bool well{true};

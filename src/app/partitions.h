@@ -68,6 +68,9 @@ class Partitions : public SourceListener {
   Partitions(PartitionOptions options, Readings& readings, Source& source, OffsetStore& log_store,
              OffsetStore& local_store, Clock& clock, EventLog& log);
 
+  // A changed configuration.
+  void change(const PartitionOptions& options) { options_ = options; }
+
   void start();
   void poll();  // answers of source and stores
   void turn();  // questions to repeat, ends to sample, watermarks to commit

@@ -18,52 +18,23 @@ constexpr std::size_t kReadBatch =
 constexpr std::size_t kDropBatch = 4096;  // deliveries of a target that is left out, per turn
 constexpr Duration kTellBacklog = seconds(30);
 
-std::vector<TargetSpec> target_specs(const PurgeConfig& config) {
-  std::vector<TargetSpec> specs;
-  for (std::size_t l = 0; l < config.layers.size(); ++l) {
-    for (const Endpoint& endpoint : config.layers[l].targets) {
-      TargetSpec spec;
-      spec.id = TargetId{static_cast<std::uint16_t>(specs.size())};
-      spec.layer = LayerId{static_cast<std::uint8_t>(l)};
-      spec.endpoint = endpoint;
-      spec.connections = static_cast<std::uint32_t>(config.layers[l].connections);
-      spec.depth = static_cast<std::uint32_t>(config.layers[l].depth);
-      spec.connect_timeout = config.layers[l].connect_timeout;
-      spec.request_timeout = config.layers[l].request_timeout;
-      spec.max_attempts = static_cast<std::uint16_t>(config.layers[l].max_attempts);
-      specs.push_back(std::move(spec));
-    }
-  }
-  return specs;
-}
-
-std::vector<std::vector<TargetId>> layer_targets(const std::vector<TargetSpec>& specs) {
-  std::vector<std::vector<TargetId>> layers;
-  for (const TargetSpec& spec : specs) {
-    if (layers.size() <= spec.layer.value()) layers.emplace_back();
-    layers.back().push_back(spec.id);
-  }
-  return layers;
-}
-
 CoalescerOptions coalescer_options(const PurgeConfig& config, const LogConfig& log) {
-  std::size_t widest = 1;
   std::size_t targets = 0;
-  for (const LayerConfig& layer : config.layers) {
-    widest = std::max(widest, layer.targets.size());
-    targets += layer.targets.size();
-  }
+  for (const LayerConfig& layer : config.layers) targets += layer.targets.size();
   CoalescerOptions options;
   options.keys = static_cast<std::uint32_t>(config.coalesce.capacity);
   options.bytes = config.coalesce.bytes;
-  options.joins = static_cast<std::uint32_t>(config.coalesce.capacity * widest);
+  // As wide as a layer can become by a reload; memory is made for what is used.
+  options.joins = static_cast<std::uint32_t>(config.coalesce.capacity * kMaxTargets);
   options.targets = static_cast<std::uint32_t>(targets);
   options.window = config.coalesce.window;
   options.min_share = log.catch_up.min_share;
   return options;
 }
 
-PartitionOptions partition_options(const PurgeConfig& config, const LogConfig& log) {
+}  // namespace
+
+PartitionOptions Pipeline::partition_options(const PurgeConfig& config, const LogConfig& log) {
   PartitionOptions options;
   options.start_at = log.kafka.start_at;
   options.max_useful_age = config.max_useful_age;
@@ -73,36 +44,29 @@ PartitionOptions partition_options(const PurgeConfig& config, const LogConfig& l
   return options;
 }
 
-}  // namespace
-
 Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher hosts,
                    const PipelineSeams& seams)
     : config_(config),
       catch_up_(log.catch_up),
-      specs_(target_specs(config)),
       clock_(seams.clock),
       source_(seams.source),
       dead_letters_(seams.dead_letters),
       log_(seams.log),
-      layers_(layer_targets(specs_)),
+      targets_(config.layers),
       router_(std::move(hosts), config.max_age),
       coalescer_(coalescer_options(config, log), seams.clock),
-      journeys_(
-          {static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline, layers_},
-          coalescer_, seams.clock, *this),
-      probes_(coalescer_, specs_.size(), seams.clock),
-      dispatcher_(DispatchOptions{}, specs_, seams.transport, seams.resolver, seams.clock,
+      journeys_({static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline,
+                 targets_.layers()},
+                coalescer_, seams.clock, *this),
+      probes_(coalescer_, kMaxTargets, seams.clock),
+      dispatcher_(DispatchOptions{}, targets_.specs(), seams.transport, seams.resolver, seams.clock,
                   seams.random, probes_, *this),
-      readings_(seams.source, layers_, config.coalesce.capacity),
+      readings_(seams.source, targets_.layers(), config.coalesce.capacity),
       partitions_(partition_options(config, log), readings_, seams.source, seams.log_store,
                   seams.local_store, seams.clock, seams.log),
-      absences_(config.behind_after, specs_.size()),
-      facts_(specs_.size()),
+      absences_(config.behind_after, targets_.here().size()),
+      facts_(kMaxTargets),
       rate_since_(seams.clock.now()) {
-  for (const TargetSpec& spec : specs_) {
-    targets_.push_back({spec.endpoint.text, config.layers[spec.layer.value()].name, spec.id});
-  }
-  CHECK(!targets_.empty() && targets_.size() <= kMaxTargets);
   dispatcher_.set_listener(this);
 }
 
@@ -118,9 +82,10 @@ void Pipeline::turn() {
   if (!dying_.empty()) give_dead_letters();
   read();
   journeys_.turn();
-  for (const Target& target : targets_) probes_.set_state(target.id, dispatcher_.state(target.id));
+  for (const TargetId id : targets_.here()) probes_.set_state(id, dispatcher_.state(id));
   dispatcher_.turn();
   watch_targets();
+  if (!targets_.leaving().empty()) see_off();
   partitions_.turn();
   adapt_tick();
   report_backlog();
@@ -193,27 +158,25 @@ void Pipeline::check_stalled(bool room) {
 // ---- targets that are behind
 
 void Pipeline::watch_targets() {
-  for (const Target& target : targets_) {
-    AbsenceFacts& fact = facts_[target.id.value()];
-    fact.state = dispatcher_.state(target.id);
-    fact.pending = journeys_.pending(target.id);
-    fact.idle = coalescer_.waiting(target.id) == 0;
+  for (const TargetId id : targets_.here()) {
+    AbsenceFacts& fact = facts_[id.value()];
+    fact.state = dispatcher_.state(id);
+    fact.pending = journeys_.pending(id);
+    fact.idle = coalescer_.waiting(id) == 0;
   }
   const bool tight = journeys_.room() < config_.coalesce.capacity / 8;
   more_to_drop_ = false;
-  for (const Target& target : targets_) {
-    const Absences::Verdict verdict = absences_.judge(target.id, facts_, tight, clock_.now());
-    if (verdict.move == Absences::Move::leave_out) leave_out(target.id, verdict.why);
-    if (verdict.move == Absences::Move::take_in) take_in(target.id);
-    if (absences_.behind(target.id)) {
-      more_to_drop_ = coalescer_.drop_some(target.id, kDropBatch) || more_to_drop_;
-    }
+  for (const TargetId id : targets_.here()) {
+    const Absences::Verdict verdict = absences_.judge(id, facts_, tight, clock_.now());
+    if (verdict.move == Absences::Move::leave_out) leave_out(id, verdict.why);
+    if (verdict.move == Absences::Move::take_in) take_in(id);
+    if (absences_.behind(id)) more_to_drop_ = coalescer_.drop_some(id, kDropBatch) || more_to_drop_;
   }
 }
 
 // In this order: what it is owed is known before its deliveries are let go.
 void Pipeline::leave_out(TargetId id, const std::string& why) {
-  const Target& target = targets_[id.value()];
+  const Target& target = targets_[id];
   readings_.leave_out(id);
   journeys_.leave_out(id);
   log_.write(LogLevel::error, "target behind",
@@ -224,7 +187,7 @@ void Pipeline::leave_out(TargetId id, const std::string& why) {
 }
 
 void Pipeline::take_in(TargetId id) {
-  const Target& target = targets_[id.value()];
+  const Target& target = targets_[id];
   const std::uint64_t missed = readings_.missed(id);
   readings_.take_in(id, clock_.now());
   journeys_.take_in(id);
@@ -378,7 +341,7 @@ void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
 void Pipeline::bury(DeliveryId id, const Outcome& outcome) {
   const auto found = coalescer_.find(id);
   CHECK(found.has_value());
-  const Target& target = targets_[found->target.value()];
+  const Target& target = targets_[found->target];
   if (found->some_event == kNone) {  // sent ahead: nobody's purge, so nobody misses it
     CHECK(coalescer_.complete(id, outcome));
     return;
@@ -400,8 +363,8 @@ DeadLetter Pipeline::letter_of(const Dying& dying) {
   const Reading& reading = readings_[ticket.reading];
   DeadLetter letter;
   letter.at = dying.at;
-  letter.target = targets_[found->target.value()].name;
-  letter.layer = targets_[found->target.value()].layer;
+  letter.target = targets_[found->target].name;
+  letter.layer = targets_[found->target].layer;
   letter.host = found->text.host;
   letter.path = found->text.path;
   letter.reason = attempt_result_name(dying.outcome.result);
@@ -442,10 +405,9 @@ void Pipeline::on_dead_letter_trouble(const std::string& why) {
 
 void Pipeline::on_target_state(TargetId target, TargetState from, TargetState to,
                                std::string_view why) {
-  CHECK(target.value() < targets_.size());
   log_.write(to == TargetState::up ? LogLevel::info : LogLevel::warning, "target state",
-             {{"target", targets_[target.value()].name},
-              {"layer", targets_[target.value()].layer},
+             {{"target", targets_[target].name},
+              {"layer", targets_[target].layer},
               {"was", target_state_name(from)},
               {"is", target_state_name(to)},
               {"why", std::string(why)}});

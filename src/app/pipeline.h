@@ -22,6 +22,7 @@
 #include "app/partitions.h"
 #include "app/readings.h"
 #include "app/target_probes.h"
+#include "app/target_table.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/journeys.h"
 #include "decode/rejects.h"
@@ -73,6 +74,17 @@ class Pipeline : public RecordSink,
   void drain(MonoTime until);
   [[nodiscard]] bool drained();
 
+  // Takes a changed configuration over, whole, between two turns. What needs a restart has to be as
+  // it is (coalesce.capacity and .bytes). `hosts` is made from config.hosts, and taken when
+  // applied.
+  enum class Reloaded : std::uint8_t {
+    applied,
+    later,       // too much of former changes is in flight: ask again
+    impossible,  // more than kMaxTargets would be there while those that leave are not done
+  };
+  [[nodiscard]] Reloaded reload(const PurgeConfig& config, const LogConfig& log,
+                                HostMatcher& hosts);
+
   void snapshot(MetricsSnapshot& out);
   [[nodiscard]] const RejectRing& rejects() const { return rejects_; }
   [[nodiscard]] std::uint32_t unfinished() const { return journeys_.unfinished(); }
@@ -92,11 +104,7 @@ class Pipeline : public RecordSink,
                        std::string_view why) override;
 
  private:
-  struct Target {
-    std::string name;
-    std::string layer;
-    TargetId id;
-  };
+  using Target = TargetTable::Target;
   struct Dying {  // a dead letter on its way to disk; its delivery stays in flight until then
     std::uint64_t ticket;
     DeliveryId id;
@@ -111,6 +119,10 @@ class Pipeline : public RecordSink,
   void watch_targets();
   void leave_out(TargetId target, const std::string& why);
   void take_in(TargetId target);
+  [[nodiscard]] static PartitionOptions partition_options(const PurgeConfig& config,
+                                                          const LogConfig& log);
+  void change_targets(const TargetTable::Change& change);
+  void see_off();
   void report_backlog();
   void finish_unpurged(Partitions::Partition& partition, const Record& record,
                        EventOutcome outcome);
@@ -125,13 +137,11 @@ class Pipeline : public RecordSink,
 
   PurgeConfig config_;
   CatchUpConfig catch_up_;
-  std::vector<TargetSpec> specs_;  // by TargetId
   Clock& clock_;
   Source& source_;
   DeadLetters& dead_letters_;
   EventLog& log_;
-  std::vector<Target> targets_;
-  std::vector<std::vector<TargetId>> layers_;
+  TargetTable targets_;
 
   PurgeDecoder decoder_;
   RejectRing rejects_;

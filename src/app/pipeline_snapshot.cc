@@ -48,7 +48,8 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
     out.partitions.push_back({partitions_[i].name, partitions_[i].metrics});
   }
   out.targets.clear();
-  for (const Target& target : targets_) {
+  for (const TargetId id : targets_.here()) {
+    const Target& target = targets_[id];
     MetricsSnapshot::Target row;
     row.layer = target.layer;
     row.target = target.name;
@@ -98,7 +99,8 @@ std::vector<ReadyCheck> Pipeline::readiness() {
     const std::string& name = config_.layers[l].name;
     bool ok = false;
     std::string detail;
-    for (const Target& target : targets_) {
+    for (const TargetId id : targets_.here()) {
+      const Target& target = targets_[id];
       if (target.layer != name) continue;
       const TargetState state = dispatcher_.state(target.id);
       ok = ok || state == TargetState::up;
@@ -110,7 +112,8 @@ std::vector<ReadyCheck> Pipeline::readiness() {
       {"not cold", !partitions_.cold(),
        partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
   std::string behind;
-  for (const Target& target : targets_) {
+  for (const TargetId id : targets_.here()) {
+    const Target& target = targets_[id];
     if (!absences_.behind(target.id)) continue;
     behind += (behind.empty() ? "" : ", ") + target.name + " has missed " +
               std::to_string(readings_.missed(target.id)) + " events";

@@ -11,14 +11,20 @@ Readings::Readings(Source& source, const std::vector<std::vector<TargetId>>& lay
                    std::size_t ledger_capacity)
     : source_(source), ledger_capacity_(ledger_capacity) {
   returned_.fill(MonoTime::min());
+  set_layers(layers);
+}
+
+void Readings::set_layers(const std::vector<std::vector<TargetId>>& layers) {
+  layers_.clear();
+  all_ = 0;
   for (const auto& layer : layers) {
     TargetMask mask = 0;
     for (const TargetId target : layer) mask |= mask_of(target);
+    CHECK((mask & all_) == 0);
     layers_.push_back(mask);
     all_ |= mask;
-    targets_ += static_cast<std::uint32_t>(layer.size());
   }
-  CHECK(targets_ > 0 && targets_ <= kMaxTargets);
+  CHECK(all_ != 0);
 }
 
 Readings::Partition& Readings::at(PartitionId partition) {
@@ -73,13 +79,13 @@ void Readings::open_live(PartitionId id, Offset from, std::optional<WallTime> be
   reading->partition = id;
   reading->targets = all_;
   reading->began = began;
-  reading->ledger = std::make_unique<Ledger>(from, targets_, ledger_capacity_);
+  reading->ledger = std::make_unique<Ledger>(from, kMaxTargets, ledger_capacity_);
   reading->cursor = source_.open(id, Range{from, {}}, all_, Priority::live);
   partition.live = add(std::move(reading));
-  for (std::uint16_t t = 0; t < targets_; ++t) {
+  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
     if ((left_out_ & mask_of(TargetId{t})) != 0) partition.away[TargetId{t}] = {finished, began};
   }
-  owe(partition, {all_ & ~left_out_, finished, from, began});
+  owe(partition, {all_ & ~left_out_, finished, from, began, true});
 }
 
 void Readings::jump(PartitionId id, Offset to, bool owed) {
@@ -89,7 +95,7 @@ void Readings::jump(PartitionId id, Offset to, bool owed) {
   const Offset from = reading.ledger->next();
   CHECK(to >= from);
   if (owed) {
-    owe(partition, {all_ & ~left_out_, from, to, reading.needed().time});
+    owe(partition, {all_ & ~left_out_, from, to, reading.needed().time, true});
   }
   reading.ledger->skip_to(to);
   source_.reposition(*reading.cursor, to);
@@ -142,7 +148,7 @@ void Readings::leave_out(TargetId target) {
       continue;
     }
     const Offset end = reading.cursor ? *reading.to : reading.ledger->next();
-    owe(partition, {mask_of(target), missed, end, reading.needed().time});
+    owe(partition, {mask_of(target), missed, end, reading.needed().time, false});
     // Nobody is left whom it was opened for; what lies behind them is read again with them.
     if ((reading.owed_to & ~left_out_) == 0) close_cursor(reading);
   }
@@ -158,7 +164,89 @@ void Readings::take_in(TargetId target, MonoTime now) {
     const Offset next = (*this)[*partition.live].ledger->next();
     const Away missed = away->second;
     partition.away.erase(away);
-    if (missed.from < next) owe(partition, {mask_of(target), missed.from, next, missed.began});
+    if (missed.from < next)
+      owe(partition, {mask_of(target), missed.from, next, missed.began, false});
+  }
+}
+
+// ---- other targets and layers
+
+void Readings::change_layers(const std::vector<std::vector<TargetId>>& layers) {
+  const TargetMask before = all_;
+  TargetMask after = 0;
+  for (const auto& layer : layers) {
+    for (const TargetId target : layer) after |= mask_of(target);
+  }
+  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
+    const TargetMask bit = mask_of(TargetId{t});
+    if ((before & ~after & bit) == 0) continue;
+    release(TargetId{t}, with_layers_behind(bit) & after);
+  }
+  set_layers(layers);
+  join_unread(after & ~before);
+  for (auto& reading : readings_) {
+    if (!reading || !reading->counts || !reading->cursor) continue;
+    if (reading->priority == Priority::live) {
+      reading->targets = all_;
+      continue;
+    }
+    reading->targets = with_layers_behind(reading->owed_to);
+    if ((reading->owed_to & ~left_out_) == 0) close_cursor(*reading);
+  }
+}
+
+// `behind`: those behind it that stay.
+void Readings::release(TargetId target, TargetMask behind) {
+  const TargetMask bit = mask_of(target);
+  for (Partition& partition : partitions_) {
+    std::vector<Owed> owed;
+    owed.swap(partition.owed);
+    for (Owed range : owed) {
+      if ((range.targets & bit) != 0) range.targets = (range.targets & ~bit) | behind;
+      owe(partition, range);  // none: nothing is owed
+    }
+    const auto away = partition.away.find(target);
+    if (away == partition.away.end()) continue;
+    const Offset next = (*this)[*partition.live].ledger->next();
+    owe(partition, {behind, away->second.from, next, away->second.began, false});
+    partition.away.erase(away);
+  }
+  for (auto& reading : readings_) {
+    if (!reading || (reading->owed_to & bit) == 0) continue;
+    reading->owed_to = (reading->owed_to & ~bit) | (behind & ~left_out_);
+  }
+  left_out_ &= ~bit;
+  returned_[target.value()] = MonoTime::min();
+}
+
+// What nobody has read yet is read for those that are new as well.
+void Readings::join_unread(TargetMask added) {
+  if (added == 0) return;
+  for (Partition& partition : partitions_) {
+    for (Owed& owed : partition.owed) {
+      if (owed.unread) owed.targets |= added;
+    }
+  }
+  for (auto& reading : readings_) {
+    if (reading && reading->cursor && reading->unread) reading->owed_to |= added;
+  }
+}
+
+void Readings::owe_all(MonoTime now) {
+  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
+    if ((all_ & mask_of(TargetId{t})) != 0) returned_[t] = now;
+  }
+  for (const auto& reading : readings_) {
+    if (!reading || !reading->counts || reading->ledger->unfinished_span() == 0) continue;
+    Partition& partition = at(reading->partition);
+    const Ledger::Watermark from = reading->needed();
+    const bool live = reading->priority == Priority::live;
+    const TargetMask whom = (live ? all_ : reading->owed_to) & ~left_out_;
+    owe(partition, {whom, from.offset, reading->ledger->next(), from.time, false});
+    if (!live) continue;
+    for (auto& [target, away] : partition.away) {
+      if (from.offset < away.from) away = {from.offset, from.time};
+    }
   }
 }
 
@@ -176,6 +264,7 @@ void Readings::owe(Partition& partition, const Owed& range) {
     other.from = std::min(other.from, range.from);
     other.to = std::max(other.to, range.to);
     other.began = std::min(other.began, range.began);
+    other.unread = other.unread || range.unread;
     return;
   }
   partition.owed.push_back(range);
@@ -193,6 +282,7 @@ void Readings::owe(Partition& partition, const Owed& range) {
   first.targets |= second.targets;
   first.to = std::max(first.to, second.to);
   first.began = std::min(first.began, second.began);
+  first.unread = first.unread || second.unread;
   partition.owed.erase(partition.owed.begin() + static_cast<std::ptrdiff_t>(nearest) + 1);
 }
 
@@ -228,19 +318,20 @@ void Readings::open_catch_up(PartitionId id, Partition& partition) {
   reading->priority = Priority::catch_up;
   reading->owed_to = range.targets & ~left_out_;
   reading->targets = with_layers_behind(reading->owed_to);
+  reading->unread = range.unread;
   reading->to = range.to;
   reading->began = range.began;
-  for (std::uint16_t t = 0; t < targets_; ++t) {
+  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
     if ((reading->owed_to & mask_of(TargetId{t})) == 0) continue;
     reading->floor = std::max(reading->floor, returned_[t]);
   }
-  reading->ledger = std::make_unique<Ledger>(range.from, targets_, ledger_capacity_);
+  reading->ledger = std::make_unique<Ledger>(range.from, kMaxTargets, ledger_capacity_);
   reading->cursor =
       source_.open(id, Range{range.from, range.to}, reading->targets, Priority::catch_up);
   partition.owed.erase(due);
   // Who is not there stays owed, also as one of those behind.
   const TargetMask absent = (range.targets | reading->targets) & left_out_;
-  if (absent != 0) owe(partition, {absent, range.from, range.to, range.began});
+  if (absent != 0) owe(partition, {absent, range.from, range.to, range.began, false});
   partition.catch_up = add(std::move(reading));
 }
 

@@ -30,6 +30,7 @@ struct Reading {
   Priority priority{Priority::live};
   TargetMask targets{0};
   TargetMask owed_to{0};     // for a catch-up: those it is for; `targets` has also what lies behind
+  bool unread{false};        // a catch-up of what nobody has read before
   std::optional<Offset> to;  // exclusive; empty for live
   std::optional<CursorId> cursor;  // empty: nothing more is read
   bool counts{true};               // its offsets still mean something
@@ -72,6 +73,13 @@ class Readings {
   void leave_out(TargetId target);
   void take_in(TargetId target, MonoTime now);
 
+  // Other targets, or another order of layers. Those that are gone are owed nothing any more; what
+  // lies behind them gets what they have missed, for it may have been filled again from their old
+  // copies. Those that are new get what is read from now on.
+  void change_layers(const std::vector<std::vector<TargetId>>& layers);
+  // All that is not finished is owed to all once more, and every purge for it starts after `now`.
+  void owe_all(MonoTime now);
+
   // Opens what is owed, ends what is done.
   void turn();
 
@@ -99,6 +107,7 @@ class Readings {
     Offset from;
     Offset to;
     std::optional<WallTime> began;
+    bool unread{false};  // by anybody
   };
   struct Away {  // where a target was left out of the live reading
     Offset from;
@@ -117,10 +126,12 @@ class Readings {
   void owe(Partition& partition, const Owed& range);
   void open_catch_up(PartitionId id, Partition& partition);
   [[nodiscard]] TargetMask with_layers_behind(TargetMask targets) const;
+  void set_layers(const std::vector<std::vector<TargetId>>& layers);
+  void release(TargetId target, TargetMask behind);
+  void join_unread(TargetMask added);
 
   Source& source_;
   const std::size_t ledger_capacity_;
-  std::uint32_t targets_{0};  // how many
   std::vector<TargetMask> layers_;
   TargetMask all_{0};
   TargetMask left_out_{0};

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "app/intakes.h"
+#include "app/reload.h"
 #include "app/shard.h"
 #include "control/config_load.h"
 #include "control/control_thread.h"
@@ -42,11 +43,11 @@ ControlOptions control_options(const Config& config, const BuildInfo& build) {
   return options;
 }
 
-ProcessMetrics process_metrics(WallTime loaded, const LogOutput& log) {
+ProcessMetrics process_metrics(const ReloadState& state, const LogOutput& log) {
   ProcessMetrics metrics;
-  metrics.config_last_reload_successful = 1;
+  metrics.config_last_reload_successful = state.good() ? 1 : 0;
   metrics.config_last_reload_success_timestamp =
-      static_cast<double>(loaded.time_since_epoch().count()) * 1e-9;
+      static_cast<double>(state.at().time_since_epoch().count()) * 1e-9;
   metrics.log_lines_dropped = log.dropped();
   return metrics;
 }
@@ -126,18 +127,34 @@ ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log
   callbacks.on_stop = [&shard](int) {
     shard.stop();
   };
-  callbacks.on_reload = [&log] {
-    log.warning("reload not available", {{"effect", "restart to read a changed configuration"}});
+  ReloadState reload_state(clock.wall());
+  shard.set_on_reloaded([&reload_state](bool applied) {
+    if (!applied) return reload_state.failed();
+    SystemClock now;
+    reload_state.succeeded(now.wall());
+  });
+  ControlThread* pages = nullptr;
+  Reloader reloader(config_file, config, reload_state, log,
+                    {[&log, &pages](const Config& changed) {
+                       log.change(changed.logging.format, changed.logging.level);
+                       pages->set_compat(changed.admin.compat);
+                     },
+                     [&shard](Config changed, HostMatcher hosts) {
+                       shard.reload(std::move(changed), std::move(hosts));
+                     }});
+  callbacks.on_reload = [&reloader] {
+    reloader.reload();
   };
   callbacks.on_hopeless = [&log] {
     log.flush(std::chrono::seconds(1));
   };
-  callbacks.process = [loaded_at = clock.wall(), &log] {
-    return process_metrics(loaded_at, log);
+  callbacks.process = [&reload_state, &log] {
+    return process_metrics(reload_state, log);
   };
   ControlThread control(
       control_options(config, build), board, heartbeat, log,
       [] { return std::make_unique<SystemClock>(); }, callbacks);
+  pages = &control;
   // The admin address first: an address that is taken must not stop a shard that already purges.
   if (const Status status = control.start(); !status) {
     return failed(log, "admin address not usable", status.error());

@@ -27,12 +27,14 @@ constexpr Duration kPublishEvery = milliseconds(100);
 // For the last commit, after the last answer. A broker that lives takes a few milliseconds; one
 // that does not would make every stop of its clients late.
 constexpr Duration kLastCommit = seconds(1);
-std::size_t most_links(const Config& config) {
-  std::size_t links = 0;
-  for (const LayerConfig& layer : config.purge.layers) {
-    links += layer.targets.size() * layer.connections;
-  }
-  return 2 * links;  // closing ones live beside those that replace them
+// As many as any configuration may ask for, since a reload may; memory is made for what is open.
+// Closing ones live beside those that replace them.
+constexpr std::size_t kMostLinks = 2 * kMaxTargets * 64;
+
+std::size_t targets(const Config& config) {
+  std::size_t sum = 0;
+  for (const LayerConfig& layer : config.purge.layers) sum += layer.targets.size();
+  return sum;
 }
 
 }  // namespace
@@ -58,6 +60,46 @@ void Shard::stop() {
   if (wake_.valid()) write_eventfd(wake_.get());
 }
 
+void Shard::reload(Config config, HostMatcher hosts) {
+  const std::lock_guard lock(wake_mutex_);
+  posted_.emplace(Reload{std::move(config), std::move(hosts)});
+  reload_posted_ = true;
+  if (wake_.valid()) write_eventfd(wake_.get());
+}
+
+// Between two turns, so that no stage sees half of it.
+void Shard::take_reload(Pipeline& pipeline, FoldingLog& log) {
+  if (reload_posted_.exchange(false)) {
+    const std::lock_guard lock(wake_mutex_);
+    waiting_ = std::exchange(posted_, std::nullopt);
+  }
+  if (!waiting_) return;
+  LogConfig log_config = waiting_->config.log;
+  log_config.kafka.start_at =
+      config_.log.kafka.brokers.empty() ? start_at_ : log_config.kafka.start_at;
+  const auto done = pipeline.reload(waiting_->config.purge, log_config, waiting_->hosts);
+  if (done == Pipeline::Reloaded::later) {
+    if (!std::exchange(waiting_->told, true)) {
+      log.write(LogLevel::info, "configuration waits",
+                {{"why", "purges of the ones before it are in flight"},
+                 {"effect", "applied when they have ended"}});
+    }
+    return;
+  }
+  const bool applied = done == Pipeline::Reloaded::applied;
+  if (applied) {
+    config_ = std::move(waiting_->config);
+    log.write(LogLevel::info, "configuration applied",
+              {{"targets", std::to_string(targets(config_))}});
+  } else {
+    log.write(LogLevel::error, "configuration refused",
+              {{"why", "those added and those to be removed are more than 32 targets together"},
+               {"effect", "the one that runs goes on; remove first and add then, or restart"}});
+  }
+  waiting_.reset();
+  if (on_reloaded_) on_reloaded_(applied);
+}
+
 bool Shard::wait() {
   if (thread_.joinable()) thread_.join();
   return clean_;
@@ -68,7 +110,7 @@ void Shard::run() {
   SystemClock clock;
   SystemRandom random;
   FoldingLog log(log_, clock);
-  auto made = make_transport(config_.io, most_links(config_), clock);
+  auto made = make_transport(config_.io, kMostLinks, clock);
   if (!made) {
     started_.set_value(tl::unexpected(made.error()));
     return;
@@ -90,7 +132,8 @@ void Shard::run() {
   ThreadResolver resolver(transport.wake_fd(), clock);
   store_.start(transport.wake_fd());
   LogConfig log_config = config_.log;
-  log_config.kafka.start_at = (*seams)->start_at();
+  start_at_ = (*seams)->start_at();
+  log_config.kafka.start_at = start_at_;
   Pipeline pipeline(config_.purge, log_config, std::move(*hosts),
                     {clock, random, transport, resolver, (*seams)->source(), (*seams)->offsets(),
                      store_.positions(), store_.dead_letters(), log});
@@ -126,6 +169,7 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
   for (;;) {
     heartbeat_.doing("stages");
     clock.refresh();
+    if (reload_posted_ || waiting_) take_reload(pipeline, log);
     pipeline.turn();
     if (stop_ && !draining) {
       draining = true;

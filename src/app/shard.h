@@ -12,6 +12,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -20,6 +21,7 @@
 #include "io/sockets.h"
 #include "purgeline/config.h"
 #include "purgeline/result.h"
+#include "route/hosts.h"
 #include "store/store_thread.h"
 
 namespace purgeline {
@@ -43,6 +45,11 @@ class Shard {
   // Stop reading, finish what is in flight within purge.drain_grace, commit. Any thread, also a
   // second time; the shard's end is told by `on_end`.
   void stop();
+  // A changed configuration, whose keys that need a restart are as they were. Any thread. It is
+  // taken over between two turns; the newest one counts. `told`: on the shard's thread, whether it
+  // was.
+  void reload(Config config, HostMatcher hosts);
+  void set_on_reloaded(std::function<void(bool applied)> told) { on_reloaded_ = std::move(told); }
   // Waits for the end, which is within purge.drain_grace and about two seconds. False: not
   // everything could be committed; it will be purged again.
   bool wait();
@@ -56,7 +63,14 @@ class Shard {
   void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
  private:
+  struct Reload {
+    Config config;
+    HostMatcher hosts;
+    bool told{false};  // that it has to wait
+  };
+
   void run();
+  void take_reload(Pipeline& pipeline, FoldingLog& log);
   // Turns until it is told to stop and has drained, or the grace for that is over.
   void loop(Pipeline& pipeline, Transport& transport, Clock& clock, FoldingLog& log,
             JournalWatch& watch, MetricsSnapshot& snapshot);
@@ -68,6 +82,11 @@ class Shard {
   SnapshotBoard& board_;
   Heartbeat& heartbeat_;
   std::function<void()> on_end_;
+  std::function<void(bool applied)> on_reloaded_;
+  std::atomic<bool> reload_posted_{false};
+  std::optional<Reload> posted_;   // under wake_mutex_
+  std::optional<Reload> waiting_;  // the shard's: until it can be taken over
+  StartAt start_at_;               // as the log has it
   std::promise<Status> started_;
   std::atomic<bool> stop_{false};
   std::mutex wake_mutex_;

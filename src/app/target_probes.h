@@ -27,6 +27,15 @@ class TargetProbes : public DeliveryQueue {
     probes_[target.value()].wanted = state != TargetState::up;
   }
 
+  // The number is another target's from now on. REQUIRES: no probe is in flight.
+  void reset(TargetId target) {
+    Probe& probe = probes_[target.value()];
+    CHECK(!probe.in_flight);
+    const std::uint32_t generation = probe.generation;
+    probe = Probe{};
+    probe.generation = generation;
+  }
+
   // A delivery of the target may be what makes it close: next time a probe goes first, which tells
   // the one from the other.
   void suspect(TargetId target) { probes_[target.value()].first = true; }

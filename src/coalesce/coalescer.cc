@@ -1,7 +1,6 @@
 #include "coalesce/coalescer.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "purgeline/check.h"
@@ -10,6 +9,9 @@ namespace purgeline {
 namespace {
 
 constexpr std::uint32_t kSlotChunk = 1024;  // keys
+// Their numbers leave room for the probes' (app/target_probes.h).
+constexpr std::uint32_t kMostKeys = 100'000'000;
+static_assert(kMostKeys < (UINT32_MAX - 1024) / kMaxTargets);
 
 }  // namespace
 
@@ -17,42 +19,84 @@ Coalescer::Coalescer(const CoalescerOptions& options, Clock& clock)
     : options_(options), clock_(clock), keys_(options.keys, options.bytes), joins_(options.joins) {
   CHECK(options.targets > 0 && options.targets <= kMaxTargets);
   CHECK(options.keys > 0 && options.joins > 0);
-  CHECK(std::uint64_t{options.keys} * options.targets < std::numeric_limits<std::uint32_t>::max());
-  for (std::uint32_t i = 0; i < options.targets; ++i) lines_.emplace_back(options.keys);
+  CHECK(options.keys <= kMostKeys);
+  for (std::uint16_t t = 0; t < options.targets; ++t) add_target(TargetId{t});
 }
 
+// ---- targets that come and go
+
+Coalescer::Line& Coalescer::line(TargetId target) {
+  CHECK(target.value() < kMaxTargets && lines_[target.value()]);
+  return *lines_[target.value()];
+}
+
+const Coalescer::Line& Coalescer::line(TargetId target) const {
+  CHECK(target.value() < kMaxTargets && lines_[target.value()]);
+  return *lines_[target.value()];
+}
+
+void Coalescer::add_target(TargetId target) {
+  CHECK(target.value() < kMaxTargets && !lines_[target.value()]);
+  lines_[target.value()] = std::make_unique<Line>(options_.keys);
+}
+
+bool Coalescer::idle(TargetId target) const {
+  const Line& line = this->line(target);
+  return line.waiting == 0 && line.in_flight == 0;
+}
+
+void Coalescer::remove_target(TargetId target) {
+  CHECK(line(target).left_out && idle(target));
+  lines_[target.value()].reset();
+}
+
+// ---- slots
+
 std::uint32_t Coalescer::number(TargetId target, std::uint32_t key) const {
-  CHECK(target.value() < options_.targets && key < options_.keys);
-  return key * options_.targets + target.value();
+  CHECK(target.value() < kMaxTargets && key < options_.keys);
+  return key * static_cast<std::uint32_t>(kMaxTargets) + target.value();
+}
+
+Coalescer::Slot* Coalescer::find_slot(std::uint32_t number) {
+  const auto& line = lines_[target_of(number).value()];
+  const std::uint32_t key = key_of(number);
+  if (!line || key / kSlotChunk >= line->slots.size()) return nullptr;
+  const auto& chunk = line->slots[key / kSlotChunk];
+  return chunk ? &chunk[key % kSlotChunk] : nullptr;
 }
 
 Coalescer::Slot& Coalescer::slot(std::uint32_t number) {
-  const std::uint32_t in_chunk = kSlotChunk * options_.targets;
-  CHECK(number / in_chunk < slots_.size());
-  return slots_[number / in_chunk][number % in_chunk];
+  Slot* found = find_slot(number);
+  CHECK(found != nullptr);
+  return *found;
 }
 
 const Coalescer::Slot& Coalescer::slot(std::uint32_t number) const {
-  const std::uint32_t in_chunk = kSlotChunk * options_.targets;
-  CHECK(number / in_chunk < slots_.size());
-  return slots_[number / in_chunk][number % in_chunk];
+  return const_cast<Coalescer*>(this)->slot(number);
+}
+
+// By chunks, so that a target that is added to a full table does not stop the loop to make slots
+// for a million keys.
+Coalescer::Slot& Coalescer::make_slot(std::uint32_t number) {
+  Line& line = this->line(number);
+  const std::size_t at = key_of(number) / kSlotChunk;
+  if (line.slots.size() <= at) line.slots.resize(at + 1);
+  if (!line.slots[at]) line.slots[at] = std::make_unique<Slot[]>(kSlotChunk);
+  return line.slots[at][key_of(number) % kSlotChunk];
 }
 
 std::uint32_t Coalescer::hold(const Key& key, const KeyText& text) {
   const KeyTable::Held held = keys_.hold(key, text);
-  while (held.index / kSlotChunk >= slots_.size()) {
-    slots_.push_back(std::make_unique<Slot[]>(std::size_t{kSlotChunk} * options_.targets));
-  }
-  if (held.made) {
-    for (std::uint16_t t = 0; t < options_.targets; ++t) {
-      Slot& slot = this->slot(number(TargetId{t}, held.index));
-      CHECK(!slot.waiting && !slot.in_flight);
-      const Slot former = slot;
-      slot = Slot{};
-      slot.generation = former.generation;  // late answers for the former key stay stale
-      slot.in_live = former.in_live;
-      slot.in_backlog = former.in_backlog;
-    }
+  if (!held.made) return held.index;
+  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
+    Slot* slot = find_slot(number(TargetId{t}, held.index));
+    if (slot == nullptr) continue;
+    CHECK(!slot->waiting && !slot->in_flight);
+    const Slot former = *slot;
+    *slot = Slot{};
+    slot->generation = former.generation;  // late answers for the former key stay stale
+    slot->in_live = former.in_live;
+    slot->in_backlog = former.in_backlog;
   }
   return held.index;
 }
@@ -61,9 +105,9 @@ Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime ver
                                 std::uint32_t event, Priority priority) {
   CHECK(keys_.held(key));
   CHECK(version <= clock_.now());
-  CHECK(!lines_[target.value()].left_out);
+  CHECK(!line(target).left_out);
   const std::uint32_t at = number(target, key);
-  Slot& slot = this->slot(at);
+  Slot& slot = make_slot(at);
   if (slot.waiting) {
     join(slot.waiting_joins, event);
     if (priority == Priority::live) promote(at);
@@ -89,9 +133,9 @@ Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime ver
 bool Coalescer::want_ahead(TargetId target, std::uint32_t key, MonoTime version,
                            Priority priority) {
   CHECK(keys_.held(key));
-  if (lines_[target.value()].left_out) return false;
+  if (line(target).left_out) return false;
   const std::uint32_t at = number(target, key);
-  Slot& slot = this->slot(at);
+  Slot& slot = make_slot(at);
   if (slot.waiting || (slot.in_flight && slot.started > version) || slot.good_start > version) {
     return false;
   }
@@ -109,7 +153,7 @@ void Coalescer::join(std::uint32_t& list, std::uint32_t event) {
 void Coalescer::open(std::uint32_t number, MonoTime due, Priority priority) {
   Slot& slot = this->slot(number);
   CHECK(!slot.waiting && slot.waiting_joins == kNone);
-  keys_.add_user(number / options_.targets);
+  keys_.add_user(key_of(number));
   slot.waiting = true;
   slot.live = priority == Priority::live;
   slot.waiting_since = clock_.now();
@@ -175,8 +219,7 @@ void Coalescer::pass_over(Line& line, bool live) {
 }
 
 bool Coalescer::ready(TargetId target) const {
-  CHECK(target.value() < lines_.size());
-  const Line& line = lines_[target.value()];
+  const Line& line = this->line(target);
   if (line.left_out) return false;
   if (!line.live.empty() || !line.backlog.empty()) return true;
   const auto due = line.delayed.next_due();
@@ -202,8 +245,7 @@ std::optional<bool> Coalescer::next_ring(Line& line) {
 }
 
 std::optional<Delivery> Coalescer::take(TargetId target) {
-  CHECK(target.value() < lines_.size());
-  Line& line = lines_[target.value()];
+  Line& line = this->line(target);
   if (line.left_out) return std::nullopt;
   const MonoTime now = clock_.now();
   due_now(line, now);
@@ -220,7 +262,7 @@ std::optional<Delivery> Coalescer::take(TargetId target) {
     }
     line.live_takes = *live ? line.live_takes + 1 : 0;
     fly(number, now);
-    const KeyText text = keys_.text(number / options_.targets);
+    const KeyText text = keys_.text(key_of(number));
     Delivery delivery;
     delivery.id = {number, slot.generation};
     delivery.target = target;
@@ -243,6 +285,7 @@ void Coalescer::fly(std::uint32_t number, MonoTime now) {
   slot.waiting = false;
   --line(number).waiting;
   slot.in_flight = true;
+  ++line(number).in_flight;
   slot.flew_live = slot.live;
   slot.started = slot.last_start = now;
   ++slot.generation;
@@ -253,13 +296,11 @@ void Coalescer::fly(std::uint32_t number, MonoTime now) {
 // ---- targets that are behind
 
 void Coalescer::leave_out(TargetId target) {
-  CHECK(target.value() < lines_.size());
-  lines_[target.value()].left_out = true;
+  line(target).left_out = true;
 }
 
 bool Coalescer::drop_some(TargetId target, std::size_t most) {
-  CHECK(target.value() < lines_.size());
-  Line& line = lines_[target.value()];
+  Line& line = this->line(target);
   CHECK(line.left_out);
   for (; most > 0; --most) {
     if (const auto number = line.delayed.pop(MonoTime::max())) {
@@ -275,8 +316,7 @@ bool Coalescer::drop_some(TargetId target, std::size_t most) {
 }
 
 void Coalescer::take_in(TargetId target) {
-  CHECK(target.value() < lines_.size());
-  Line& line = lines_[target.value()];
+  Line& line = this->line(target);
   CHECK(line.left_out && line.waiting == 0);
   line.left_out = false;
 }
@@ -290,8 +330,8 @@ void Coalescer::drop(std::uint32_t number) {
   slot.attempts = 0;
   slot.lonely = slot.denials = 0;
   slot.alone = false;
-  let_go(slot.waiting_joins, TargetId{static_cast<std::uint16_t>(number % options_.targets)});
-  keys_.release(number / options_.targets);
+  let_go(slot.waiting_joins, target_of(number));
+  keys_.release(key_of(number));
 }
 
 void Coalescer::let_go(std::uint32_t& list, TargetId target) {
@@ -306,11 +346,9 @@ void Coalescer::let_go(std::uint32_t& list, TargetId target) {
 }
 
 Coalescer::Slot* Coalescer::in_flight(DeliveryId id) {
-  const std::uint64_t made = std::uint64_t{slots_.size()} * kSlotChunk * options_.targets;
-  if (id.slot >= made) return nullptr;
-  Slot& slot = this->slot(id.slot);
-  if (!slot.in_flight || slot.generation != id.generation) return nullptr;
-  return &slot;
+  Slot* slot = find_slot(id.slot);
+  if (slot == nullptr || !slot->in_flight || slot->generation != id.generation) return nullptr;
+  return slot;
 }
 
 std::optional<Coalescer::InFlight> Coalescer::find(DeliveryId id) {
@@ -318,14 +356,14 @@ std::optional<Coalescer::InFlight> Coalescer::find(DeliveryId id) {
   if (slot == nullptr) return std::nullopt;
   const std::uint32_t event =
       slot->flying_joins == kNone ? kNone : joins_[slot->flying_joins].event;
-  return InFlight{TargetId{static_cast<std::uint16_t>(id.slot % options_.targets)},
-                  keys_.text(id.slot / options_.targets), event};
+  return InFlight{target_of(id.slot), keys_.text(key_of(id.slot)), event};
 }
 
 bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
   Slot* slot = in_flight(id);
   if (slot == nullptr) return false;
   slot->in_flight = false;
+  --line(id.slot).in_flight;
   if (!is_good(outcome.result) && !is_dead(outcome.result)) {
     wait_again(id.slot, outcome);
     return true;
@@ -340,7 +378,7 @@ bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
   slot->alone = false;
   unpark(id.slot);
   settle(id.slot, now, is_dead(outcome.result));
-  keys_.release(id.slot / options_.targets);
+  keys_.release(key_of(id.slot));
   return true;
 }
 
@@ -365,7 +403,7 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
     slot.not_before = std::max(slot.not_before, due);
     if (slot.flew_live) promote(number);
     unpark(number);
-    keys_.release(number / options_.targets);
+    keys_.release(key_of(number));
     return;
   }
   slot.waiting_joins = slot.flying_joins;
@@ -383,7 +421,7 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
 
 void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {
   CHECK(sink_ != nullptr);
-  const TargetId target{static_cast<std::uint16_t>(number % options_.targets)};
+  const TargetId target = target_of(number);
   // Taken off first: a settled event may want something of this very slot.
   std::uint32_t list = this->slot(number).flying_joins;
   this->slot(number).flying_joins = kNone;
@@ -398,22 +436,21 @@ void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {
 std::optional<MonoTime> Coalescer::next_due() const {
   // What is due already waits for dispatch, which knows itself when it can take it.
   std::optional<MonoTime> earliest;
-  for (const Line& line : lines_) {
-    const auto due = line.delayed.next_due();
+  for (const auto& line : lines_) {
+    if (!line) continue;
+    const auto due = line->delayed.next_due();
     if (due && *due > clock_.now() && (!earliest || *due < *earliest)) earliest = due;
   }
   return earliest;
 }
 
 std::uint64_t Coalescer::waiting(TargetId target) const {
-  CHECK(target.value() < lines_.size());
-  return lines_[target.value()].waiting;
+  return line(target).waiting;
 }
 
 // Of those that are due: what is delayed is so on purpose.
 std::optional<MonoTime> Coalescer::oldest_waiting(TargetId target) const {
-  CHECK(target.value() < lines_.size());
-  const Line& line = lines_[target.value()];
+  const Line& line = this->line(target);
   std::optional<MonoTime> oldest;
   for (const bool live : {true, false}) {
     const Ring<std::uint32_t>& ring = live ? line.live : line.backlog;

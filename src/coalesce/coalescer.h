@@ -31,10 +31,10 @@
 namespace purgeline {
 
 struct CoalescerOptions {
-  std::uint32_t keys{0};   // capacity in keys
-  std::uint64_t bytes{0};  // capacity in bytes of URLs
-  std::uint32_t joins{0};  // events that may wait, times the widest layer
-  std::uint32_t targets{0};
+  std::uint32_t keys{0};        // capacity in keys
+  std::uint64_t bytes{0};       // capacity in bytes of URLs
+  std::uint32_t joins{0};       // events that may wait, times the widest layer
+  std::uint32_t targets{0};     // those that there are from the start, from 0; others are added
   Duration window{0};           // least time between the starts of two purges of one slot
   std::uint32_t min_share{10};  // percent of the purges that a backlog gets beside live events
 };
@@ -55,6 +55,16 @@ class Coalescer : public DeliveryQueue {
  public:
   Coalescer(const CoalescerOptions& options, Clock& clock);
   void set_sink(SettleSink& sink) { sink_ = &sink; }
+
+  // ---- targets that come and go
+  // REQUIRES: there is none with this number.
+  void add_target(TargetId target);
+  // REQUIRES: it is left out and idle.
+  void remove_target(TargetId target);
+  // Nothing waits for it, and nothing is in flight.
+  [[nodiscard]] bool idle(TargetId target) const;
+  void set_window(Duration window) { options_.window = window; }
+  void set_min_share(std::uint32_t percent) { options_.min_share = percent; }
 
   // ---- keys
   // REQUIRES: key_room() > 0. One user more; release() ends it.
@@ -149,14 +159,26 @@ class Coalescer : public DeliveryQueue {
     Ring<std::uint32_t> backlog;
     DelayLine delayed;
     std::uint32_t waiting{0};     // slots with a waiting delivery
+    std::uint32_t in_flight{0};   // and with one in flight
     std::uint32_t live_takes{0};  // since the backlog had one
     bool left_out{false};
+    std::vector<std::unique_ptr<Slot[]>> slots;  // chunks of kSlotChunk keys, made when first used
   };
 
   [[nodiscard]] std::uint32_t number(TargetId target, std::uint32_t key) const;
   [[nodiscard]] Slot& slot(std::uint32_t number);
   [[nodiscard]] const Slot& slot(std::uint32_t number) const;
-  [[nodiscard]] Line& line(std::uint32_t number) { return lines_[number % options_.targets]; }
+  // The slot of a number that was never used is made.
+  [[nodiscard]] Slot& make_slot(std::uint32_t number);
+  [[nodiscard]] Slot* find_slot(std::uint32_t number);
+  [[nodiscard]] Line& line(TargetId target);
+  [[nodiscard]] const Line& line(TargetId target) const;
+  [[nodiscard]] Line& line(std::uint32_t number) { return line(target_of(number)); }
+  // A delivery's number tells its target and its key, whatever targets there are.
+  [[nodiscard]] static TargetId target_of(std::uint32_t number) {
+    return TargetId{static_cast<std::uint16_t>(number % kMaxTargets)};
+  }
+  [[nodiscard]] static std::uint32_t key_of(std::uint32_t number) { return number / kMaxTargets; }
   void join(std::uint32_t& list, std::uint32_t event);
   void open(std::uint32_t number, MonoTime due, Priority priority);
   void promote(std::uint32_t number);
@@ -180,9 +202,7 @@ class Coalescer : public DeliveryQueue {
   SettleSink* sink_{nullptr};
   KeyTable keys_;
   Pool<Join> joins_;
-  std::vector<std::unique_ptr<Slot[]>>
-      slots_;  // chunks of kSlotChunk keys, all targets of a key together
-  std::vector<Line> lines_;
+  std::array<std::unique_ptr<Line>, kMaxTargets> lines_;  // by TargetId; empty: no such target
   std::array<std::uint64_t, kCoalesceHow> counts_{};
 };
 

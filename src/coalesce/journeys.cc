@@ -13,13 +13,58 @@ Journeys::Journeys(JourneyOptions options, Coalescer& coalescer, Clock& clock, J
       clock_(clock),
       sink_(sink),
       events_(options_.events) {
-  CHECK(!options_.layers.empty() && options_.layers.size() < 256);
-  for (const auto& layer : options_.layers) {
-    CHECK(!layer.empty() && layer.size() <= kMaxTargets);
-    widest_ = std::max(widest_, static_cast<std::uint32_t>(layer.size()));
-  }
+  take_plan(0, std::move(options_.layers));
   coalescer_.set_sink(*this);
 }
+
+// ---- the layers
+
+void Journeys::take_plan(std::size_t number, std::vector<std::vector<TargetId>> layers) {
+  CHECK(!layers.empty() && layers.size() < 256 && plans_[number].events == 0);
+  plans_[number].layers = std::move(layers);
+  plan_ = static_cast<std::uint8_t>(number);
+  widest_ = 1;
+  for (std::size_t i = 0; i < kMostPlans; ++i) {
+    if (i != plan_ && plans_[i].events == 0) plans_[i].layers.clear();
+    for (const auto& layer : plans_[i].layers) {
+      CHECK(!layer.empty() && layer.size() <= kMaxTargets);
+      widest_ = std::max(widest_, static_cast<std::uint32_t>(layer.size()));
+    }
+  }
+}
+
+bool Journeys::change_layers(std::vector<std::vector<TargetId>> layers) {
+  if (layers == plans_[plan_].layers) return true;
+  std::size_t number = 0;
+  while (number < kMostPlans && plans_[number].events > 0) ++number;
+  if (number == kMostPlans) return false;
+  take_plan(number, std::move(layers));
+  return true;
+}
+
+bool Journeys::refers(TargetId target) const {
+  return std::any_of(plans_.begin(), plans_.end(), [this, target](const Plan& plan) {
+    if (plan.events == 0 && &plan != &plans_[plan_]) return false;
+    return std::any_of(plan.layers.begin(), plan.layers.end(), [target](const auto& layer) {
+      return std::find(layer.begin(), layer.end(), target) != layer.end();
+    });
+  });
+}
+
+void Journeys::remove(TargetId target) {
+  if ((left_out_ & mask_of(target)) == 0) leave_out(target);
+  removed_ |= mask_of(target);
+}
+
+void Journeys::forget(TargetId target) {
+  CHECK((removed_ & mask_of(target)) != 0 && !refers(target));
+  CHECK(pending_[target.value()] == 0);
+  coalescer_.remove_target(target);
+  left_out_ &= ~mask_of(target);
+  removed_ &= ~mask_of(target);
+}
+
+// ---- events
 
 std::uint64_t Journeys::room() const {
   return std::min<std::uint64_t>(
@@ -41,6 +86,8 @@ void Journeys::accept(const JourneyInput& input) {
   event.priority = input.priority;
   CHECK(event.targets != 0);
   if (event.priority == Priority::catch_up) ++backlog_;
+  event.plan = plan_;
+  ++plans_[plan_].events;
   event.key = coalescer_.hold(input.key, input.text);
   enter_layers(index);
 }
@@ -52,7 +99,7 @@ bool Journeys::want(std::uint32_t index, TargetId target) {
   Event& event = events_[index];
   if ((event.targets & mask_of(target)) == 0) return false;
   if ((left_out_ & mask_of(target)) != 0) {
-    event.left_out = true;
+    event.left_out = event.left_out || (removed_ & mask_of(target)) == 0;
     sink_.on_target_done(event.ticket, target);
     return false;
   }
@@ -72,11 +119,11 @@ bool Journeys::want(std::uint32_t index, TargetId target) {
 // event that is covered everywhere ends here.
 void Journeys::enter_layers(std::uint32_t index) {
   Event& event = events_[index];
-  for (; event.layer < options_.layers.size(); ++event.layer) {
+  for (; event.layer < layers_of(event).size(); ++event.layer) {
     CHECK(!event.timed && event.pending == 0);
     event.answered = event.version;
     event.ahead = 0;
-    for (const TargetId target : options_.layers[event.layer]) {
+    for (const TargetId target : layers_of(event)[event.layer]) {
       if (want(index, target)) ++event.pending;
     }
     if (event.pending > 0) {
@@ -99,7 +146,8 @@ void Journeys::on_settled(std::uint32_t index, TargetId target, MonoTime answere
 // purged again as well.
 void Journeys::on_left_out(std::uint32_t index, TargetId target) {
   CHECK((left_out_ & mask_of(target)) != 0);
-  events_[index].left_out = true;
+  Event& event = events_[index];
+  event.left_out = event.left_out || (removed_ & mask_of(target)) == 0;
   target_settled(index, target);
 }
 
@@ -136,16 +184,18 @@ void Journeys::finish(std::uint32_t index) {
   if (event.priority == Priority::catch_up) --backlog_;
   if (event.has_time) finished.event_time = event.event_time;
   coalescer_.release(event.key);
+  --plans_[event.plan].events;
   events_.give(index);
   sink_.on_finished(finished);
 }
 
-// Every deadline is the same distance from its start, so the list is in order by itself.
+// Every deadline is the same distance from its start, so the list is in order by itself, also when
+// the distance changes.
 void Journeys::start_deadline(std::uint32_t index) {
   Event& event = events_[index];
-  if (std::size_t{event.layer} + event.ahead + 1 >= options_.layers.size()) return;
+  if (std::size_t{event.layer} + event.ahead + 1 >= layers_of(event).size()) return;
   CHECK(!event.timed);
-  event.deadline = clock_.now() + options_.layer_deadline;
+  event.waits_since = clock_.now();
   event.timed = true;
   deadlines_.push_back(index);
 }
@@ -159,7 +209,7 @@ void Journeys::stop_deadline(std::uint32_t index) {
 
 void Journeys::turn() {
   for (std::uint32_t index = kNone; (index = deadlines_.first()) != kNone;) {
-    if (events_[index].deadline > clock_.now()) return;
+    if (events_[index].waits_since + options_.layer_deadline > clock_.now()) return;
     stop_deadline(index);
     send_ahead(index);
   }
@@ -169,8 +219,8 @@ void Journeys::send_ahead(std::uint32_t index) {
   Event& event = events_[index];
   ++event.ahead;
   const std::size_t layer = std::size_t{event.layer} + event.ahead;
-  CHECK(layer < options_.layers.size());
-  for (const TargetId target : options_.layers[layer]) {
+  CHECK(layer < layers_of(event).size());
+  for (const TargetId target : layers_of(event)[layer]) {
     if ((event.targets & mask_of(target)) == 0) continue;
     if (coalescer_.want_ahead(target, event.key, event.version, event.priority)) ++sent_ahead_;
   }
@@ -179,7 +229,7 @@ void Journeys::send_ahead(std::uint32_t index) {
 
 std::optional<MonoTime> Journeys::next_due() const {
   if (deadlines_.first() == kNone) return std::nullopt;
-  return events_[deadlines_.first()].deadline;
+  return events_[deadlines_.first()].waits_since + options_.layer_deadline;
 }
 
 }  // namespace purgeline

@@ -91,6 +91,19 @@ class Journeys : public SettleSink {
   void take_in(TargetId target);
   [[nodiscard]] TargetMask left_out() const { return left_out_; }
 
+  // Other layers, or other targets in them, for the events that are accepted from now on. Those in
+  // flight go on through the layers that there were when they came. False, and nothing is changed:
+  // events of too many former changes are in flight yet.
+  [[nodiscard]] bool change_layers(std::vector<std::vector<TargetId>> layers);
+  void set_layer_deadline(Duration deadline) { options_.layer_deadline = deadline; }
+  // Nobody waits for the target any more, and nobody owes it anything. REQUIRES: the current layers
+  // are without it.
+  void remove(TargetId target);
+  // Events in flight may name it yet.
+  [[nodiscard]] bool refers(TargetId target) const;
+  // Its number may be given to another. REQUIRES: it was removed, and nobody refers to it.
+  void forget(TargetId target);
+
   void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) override;
   void on_left_out(std::uint32_t event, TargetId target) override;
   // The ticket of an event that shares a delivery in flight.
@@ -100,13 +113,14 @@ class Journeys : public SettleSink {
   struct Event {
     EventTicket ticket;
     MonoTime arrived{};
-    MonoTime version{};   // for the current layer
-    MonoTime answered{};  // latest answer of the current layer so far
-    MonoTime deadline{};  // when the next layer is sent ahead
+    MonoTime version{};      // for the current layer
+    MonoTime answered{};     // latest answer of the current layer so far
+    MonoTime waits_since{};  // the next layer is sent ahead a deadline later
     WallTime event_time{};
     std::uint32_t key{kNone};
     TargetMask targets{0};
     ListPlace place;  // in the list of deadlines
+    std::uint8_t plan{0};
     std::uint8_t layer{0};
     std::uint8_t pending{0};  // targets of the current layer that have not settled it
     std::uint8_t ahead{0};    // layers after the current one that were sent ahead
@@ -117,6 +131,17 @@ class Journeys : public SettleSink {
     Priority priority{Priority::live};
   };
 
+  // Layers, and how many events are on their way through them.
+  struct Plan {
+    std::vector<std::vector<TargetId>> layers;
+    std::uint32_t events{0};
+  };
+  static constexpr std::size_t kMostPlans = 8;
+
+  void take_plan(std::size_t plan, std::vector<std::vector<TargetId>> layers);
+  [[nodiscard]] const std::vector<std::vector<TargetId>>& layers_of(const Event& event) const {
+    return plans_[event.plan].layers;
+  }
   [[nodiscard]] bool want(std::uint32_t index, TargetId target);
   void target_settled(std::uint32_t index, TargetId target);
   void enter_layers(std::uint32_t index);
@@ -129,11 +154,14 @@ class Journeys : public SettleSink {
   Coalescer& coalescer_;
   Clock& clock_;
   JourneySink& sink_;
-  std::uint32_t widest_{1};
+  std::array<Plan, kMostPlans> plans_;
+  std::uint8_t plan_{0};     // of new events
+  std::uint32_t widest_{1};  // layer of any plan
   Pool<Event> events_;
   IndexList<Event, &Event::place> deadlines_{events_};  // earliest first
   std::uint64_t sent_ahead_{0};
   TargetMask left_out_{0};
+  TargetMask removed_{0};  // and of those, whom nothing is owed
   std::uint32_t backlog_{0};
   std::array<std::uint32_t, kMaxTargets> pending_{};
 };

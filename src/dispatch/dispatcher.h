@@ -22,7 +22,7 @@ namespace purgeline {
 
 class Dispatcher {
  public:
-  // `targets` are dense by id from 0.
+  // `targets`: each with a number of its own.
   Dispatcher(DispatchOptions options, std::vector<TargetSpec> targets, Transport& transport,
              Resolver& resolver, Clock& clock, Random& random, DeliveryQueue& queue,
              OutcomeSink& sink);
@@ -30,6 +30,16 @@ class Dispatcher {
   Dispatcher& operator=(const Dispatcher&) = delete;
 
   void set_listener(TargetListener* listener);
+
+  // ---- a changed configuration
+  // REQUIRES: there is none with its number.
+  void add(TargetSpec target);
+  // Other limits of a target that stays.
+  void alter(const TargetSpec& target);
+  // It takes nothing more; what is in flight as at drain(). forget() when it is idle.
+  void remove(TargetId target, MonoTime until);
+  [[nodiscard]] bool idle(TargetId target) const { return at(target).idle(); }
+  void forget(TargetId target);
 
   // Call after each turn of the transport, with a refreshed clock.
   void turn();
@@ -47,11 +57,18 @@ class Dispatcher {
   [[nodiscard]] TargetMetrics metrics(TargetId target) const;
 
  private:
-  [[nodiscard]] const Target& at(TargetId target) const;
+  template <class Use>
+  void each(Use use) const {
+    for (const auto& target : targets_) {
+      if (target) use(*target);
+    }
+  }
+  [[nodiscard]] Target& at(TargetId target) const;
 
   const DispatchOptions options_;
   DispatchSeams seams_;
-  std::vector<std::unique_ptr<Target>> targets_;
+  TargetListener* listener_{nullptr};
+  std::vector<std::unique_ptr<Target>> targets_;  // by TargetId; empty: there is none
 };
 
 }  // namespace purgeline

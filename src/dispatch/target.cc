@@ -13,6 +13,9 @@ using State = Connection::State;
 
 // Caches keep an idle connection for at least some seconds.
 constexpr Duration kIdleAtLeast = std::chrono::seconds(1);
+// What a configuration may ask for; a changed one may ask for more than the one at the start.
+constexpr std::uint32_t kMostConnections = 64;
+constexpr std::uint32_t kMostDepth = 1024;
 
 // The transport's words in the words of the metrics.
 LinkError link_error(Errc why) {
@@ -39,15 +42,16 @@ Target::Target(const DispatchOptions& options, TargetSpec spec, const DispatchSe
     : options_(options),
       spec_(std::move(spec)),
       seams_(seams),
-      held_(std::max<std::size_t>(1, spec_.connections)),
+      held_(kMostConnections),
       depth_(spec_.depth),
       fixed_(fixed_address(spec_.endpoint)) {
   CHECK(spec_.connections > 0 && spec_.depth > 0);
   CHECK(spec_.max_attempts > 0);
   CHECK(options_.backoff_initial.count() > 0 && options_.backoff_max >= options_.backoff_initial);
-  for (std::uint32_t i = 0; i < spec_.connections; ++i) {
+  CHECK(spec_.connections <= kMostConnections && spec_.depth <= kMostDepth);
+  while (connections_.size() < spec_.connections) {
     connections_.push_back(
-        std::make_unique<Connection>(seams_.transport, spec_.depth, options_.user_agent));
+        std::make_unique<Connection>(seams_.transport, kMostDepth, options_.user_agent));
   }
 }
 
@@ -62,6 +66,12 @@ std::size_t Target::count(State state) const {
                     [state](const auto& connection) { return connection->state() == state; }));
 }
 
+bool Target::has_closed() const {
+  const auto staying = this->staying();
+  return std::any_of(staying.begin(), staying.end(),
+                     [](const auto& connection) { return connection->state() == State::closed; });
+}
+
 TargetMetrics Target::metrics() const {
   TargetMetrics metrics = metrics_;
   metrics.in_flight = static_cast<double>(in_flight_);
@@ -69,9 +79,42 @@ TargetMetrics Target::metrics() const {
   return metrics;
 }
 
+void Target::alter(const TargetSpec& spec) {
+  CHECK(spec.id == spec_.id && spec.endpoint.text == spec_.endpoint.text);
+  CHECK(spec.connections > 0 && spec.connections <= kMostConnections);
+  CHECK(spec.depth > 0 && spec.depth <= kMostDepth && spec.max_attempts > 0);
+  spec_ = spec;
+  depth_ = spec_.depth;  // a cache that closes after each answer says so again with the next one
+  // Those that are in use stay rather than those that are not.
+  std::stable_partition(connections_.begin(), connections_.end(),
+                        [](const auto& connection) { return connection->state() == State::open; });
+  while (connections_.size() < spec_.connections) {
+    connections_.push_back(
+        std::make_unique<Connection>(seams_.transport, kMostDepth, options_.user_agent));
+  }
+}
+
+// After all of them were settled: one that is closed has then told why, and what it had in flight.
+void Target::settle_surplus() {
+  if (connections_.size() <= spec_.connections) return;
+  const auto first = connections_.begin() + static_cast<std::ptrdiff_t>(spec_.connections);
+  for (auto at = first; at != connections_.end(); ++at) {
+    const State state = (*at)->state();
+    if (state == State::connecting || (state == State::open && (*at)->in_flight() == 0))
+      (*at)->close();
+  }
+  connections_.erase(
+      std::remove_if(first, connections_.end(),
+                     [](const auto& connection) { return connection->state() == State::closed; }),
+      connections_.end());
+}
+
 // What is held was never sent, so it goes back at once.
 void Target::drain(MonoTime until) {
-  CHECK(!draining_);
+  if (draining_) {
+    drain_until_ = std::min(drain_until_, until);
+    return;
+  }
   draining_ = true;
   drain_until_ = until;
   if (std::exchange(resolving_, false)) seams_.resolver.cancel(*this);
@@ -87,8 +130,8 @@ bool Target::idle() const {
 void Target::settle(MonoTime now) {
   settle_resolve(now);
   for (const auto& connection : connections_) settle(*connection, now);
+  settle_surplus();
   if (draining_) settle_drain(now);
-  CHECK(in_flight_ + held_.size() <= capacity());
 }
 
 // The order matters. Answers first: they were complete, whatever came after them. Then what made
@@ -210,10 +253,11 @@ void Target::connect(MonoTime now) {
     seams_.resolver.resolve(spec_.endpoint.host, spec_.endpoint.port, *this);
     return;
   }
-  const auto free =
-      std::find_if(connections_.begin(), connections_.end(),
-                   [](const auto& connection) { return connection->state() == State::closed; });
-  CHECK(free != connections_.end());
+  const auto staying = this->staying();
+  const auto free = std::find_if(staying.begin(), staying.end(), [](const auto& connection) {
+    return connection->state() == State::closed;
+  });
+  CHECK(free != staying.end());
   CHECK(fixed_ || !addresses_.empty());
   (*free)->open(fixed_ ? *fixed_ : addresses_[next_address_ % addresses_.size()], now);
 }
@@ -239,7 +283,7 @@ void Target::connect_failed(LinkError error, std::string_view why, MonoTime now)
 
 // One at a time: while one is on its way it is not known whether the target can be reached at all.
 bool Target::wants_connection(MonoTime now) const {
-  if (resolving_ || count(State::connecting) > 0 || count(State::closed) == 0) return false;
+  if (resolving_ || count(State::connecting) > 0 || !has_closed()) return false;
   const bool work = !held_.empty() || seams_.queue.ready(spec_.id);
   const std::size_t open = count(State::open);
   if (probing()) return work && open == 0 && in_flight_ == 0 && now >= next_probe_;
@@ -258,7 +302,8 @@ bool Target::wants_connection(MonoTime now) const {
 
 // Never more than can be written: what is taken counts as started, and joins nobody else's purge.
 bool Target::may_take(MonoTime now) const {
-  if (draining_ || held_.full() || in_flight_ + held_.size() >= capacity()) return false;
+  if (draining_ || held_.size() >= spec_.connections || in_flight_ + held_.size() >= capacity())
+    return false;
   if (!probing()) return true;
   return in_flight_ == 0 && held_.empty() && now >= next_probe_;
 }
@@ -266,7 +311,7 @@ bool Target::may_take(MonoTime now) const {
 // The open connection with the fewest deliveries in flight, whether or not there is room.
 Connection* Target::emptiest() const {
   Connection* best = nullptr;
-  for (const auto& connection : connections_) {
+  for (const auto& connection : staying()) {
     if (connection->state() != State::open || connection->exclusive() ||
         connection->trouble() != Connection::Trouble::none) {
       continue;
@@ -306,7 +351,7 @@ void Target::take(MonoTime now) {
     // While somebody waits for an empty connection, the emptiest one gets nothing new.
     const Connection* reserved = held_.empty() ? nullptr : emptiest();
     Connection* best = nullptr;
-    for (const auto& connection : connections_) {
+    for (const auto& connection : staying()) {
       if (connection.get() == reserved || !connection->has_room(depth_)) continue;
       if (best == nullptr || connection->in_flight() < best->in_flight()) best = connection.get();
     }

@@ -12,9 +12,11 @@
 // What each answer means is written down in target_judge.cc.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +44,11 @@ class Target : public ResolveHandler {
   // When something is due that no event announces; empty when there is nothing.
   [[nodiscard]] std::optional<MonoTime> next_due(MonoTime now) const;
 
+  // Other limits. What is in flight is not touched; connections that are too many take nothing
+  // more and are closed when they are idle. REQUIRES: it is the same target.
+  void alter(const TargetSpec& spec);
+
+  // A second call may only make it end earlier.
   void drain(MonoTime until);
   // Nothing in flight and no connection.
   [[nodiscard]] bool idle() const;
@@ -62,6 +69,7 @@ class Target : public ResolveHandler {
   void settle_end(Connection& connection, const Connection::End& end, MonoTime now);
   void settle_resolve(MonoTime now);
   void settle_drain(MonoTime now);
+  void settle_surplus();
   void connect(MonoTime now);
   void connect_failed(LinkError error, std::string_view why, MonoTime now);
   [[nodiscard]] bool wants_connection(MonoTime now) const;
@@ -71,6 +79,11 @@ class Target : public ResolveHandler {
   void place_held(MonoTime now);
   void send(Connection& connection, const Delivery& delivery, MonoTime taken, MonoTime now);
   [[nodiscard]] std::size_t count(Connection::State state) const;
+  // Of those that are to stay.
+  [[nodiscard]] std::span<const std::unique_ptr<Connection>> staying() const {
+    return {connections_.data(), std::min<std::size_t>(connections_.size(), spec_.connections)};
+  }
+  [[nodiscard]] bool has_closed() const;
   [[nodiscard]] std::size_t capacity() const {
     return std::size_t{spec_.connections} * spec_.depth;
   }
@@ -98,9 +111,10 @@ class Target : public ResolveHandler {
   [[nodiscard]] std::uint32_t mark() const { return good_; }
 
   const DispatchOptions& options_;
-  const TargetSpec spec_;
+  TargetSpec spec_;
   DispatchSeams seams_;
   TargetListener* listener_{nullptr};
+  // Those beyond spec_.connections are on their way out.
   std::vector<std::unique_ptr<Connection>> connections_;
   Ring<Held> held_;  // to be alone, while no connection is empty; at most one per connection
   std::size_t in_flight_{0};

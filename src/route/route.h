@@ -21,6 +21,12 @@ class Router {
   Router(HostMatcher hosts, std::optional<Duration> max_age)
       : hosts_(std::move(hosts)), max_age_(max_age) {}
 
+  // A changed configuration, for the events that are judged from now on.
+  void change(HostMatcher hosts, std::optional<Duration> max_age) {
+    hosts_ = std::move(hosts);
+    max_age_ = max_age;
+  }
+
   // An event's age is told by the later of its own time and the log's: a producer that copies the
   // time of a cause must not make a fresh event look old. Without any time it is an event of now.
   [[nodiscard]] RouteVerdict judge(const PurgeEvent& event, std::optional<WallTime> log_time,

@@ -8,6 +8,8 @@
 namespace purgeline::sim {
 namespace {
 
+constexpr std::size_t kDeepest = 7;  // layers of a configuration, from 0
+
 bool is_dead_kind(const std::string& url) {
   return url.find("/poison") != std::string::npos || url.find("/refused") != std::string::npos;
 }
@@ -121,22 +123,68 @@ Checker::Settled Checker::settled(const std::string& url, std::uint16_t port, Mo
   return result;
 }
 
+// In the order of any configuration that it met: one that is changed while an event is on its way
+// purges it once more where that matters.
 std::string Checker::missing(const TrueEvent& event, MonoTime until, bool* dead) {
+  const MonoTime from = event.read == MonoTime::max() ? event.changed : event.read;
+  const std::span<const Epoch> met = epochs(from, until);
+  std::string wrong;
+  for (const Epoch& epoch : met) {
+    bool by_letter = false;
+    wrong = missing_in(epoch, met, event, until, &by_letter);
+    if (!wrong.empty()) continue;
+    if (by_letter && dead != nullptr) *dead = true;
+    return {};
+  }
+  return wrong;
+}
+
+std::string Checker::missing_in(const Epoch& epoch, std::span<const Epoch> all,
+                                const TrueEvent& event, MonoTime until, bool* dead) {
   MonoTime after = event.changed;
-  for (const auto& layer : options_.layers) {
+  for (const auto& layer : epoch.layers) {
     MonoTime latest = after;
     for (const std::uint16_t port : layer) {
+      const bool always = std::all_of(all.begin(), all.end(), [port](const Epoch& other) {
+        return other.layer_of(port).has_value();
+      });
+      if (!always) continue;
       const Settled end = settled(event.url, port, after, until);
       if (end.at == MonoTime::max()) {
         return event.url + ", changed at " + ms(event.changed) + ", is not purged on " +
                transport_.cache(port).name + " after " + ms(after) + history(event.url, after);
       }
-      if (end.dead && dead != nullptr) *dead = true;
+      *dead = *dead || end.dead;
       latest = std::max(latest, end.at);
     }
     after = latest;
   }
   return {};
+}
+
+std::optional<std::size_t> Checker::Epoch::layer_of(std::uint16_t port) const {
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (std::find(layers[i].begin(), layers[i].end(), port) != layers[i].end()) return i;
+  }
+  return std::nullopt;
+}
+
+std::span<const Checker::Epoch> Checker::epochs(MonoTime from, MonoTime to) const {
+  std::size_t first = 0;
+  while (first + 1 < epochs_.size() && epochs_[first + 1].from <= from) ++first;
+  std::size_t end = first + 1;
+  while (end < epochs_.size() && epochs_[end].from <= to) ++end;
+  return std::span(epochs_).subspan(first, end - first);
+}
+
+void Checker::configured(const std::vector<std::vector<std::uint16_t>>& layers) {
+  if (epochs_.back().layers != layers) epochs_.push_back({clock_.now(), layers});
+}
+
+void Checker::removed(const std::string& target) {
+  const auto found = absences_.find(target);
+  if (found == absences_.end()) return;
+  found->second.back().to = std::min(found->second.back().to, clock_.now());
 }
 
 // What a person needs to see why: every purge of the URL from a little before.
@@ -203,7 +251,7 @@ void Checker::at_end() {
 
 void Checker::order() {
   for (const auto& [port, target] : transport_.caches()) {
-    if (target.layer > 0) order_of(target);
+    order_of(port, target);
   }
   if (!options_.prompt) return;
   for (const auto& [url, reads] : reads_) {
@@ -223,12 +271,31 @@ void Checker::in_time(const std::string& url, MonoTime read) {
   for (const auto& entry : transport_.caches()) {
     const SimTarget& target = entry.second;
     if (target.faulty) continue;
-    const auto waits = static_cast<std::int64_t>(target.layer * (target.layer + 1) / 2);
-    const MonoTime limit = read + options_.layer_deadline * waits + options_.window + slack;
+    const auto limit_of = [&](std::size_t layer) {
+      const auto waits = static_cast<std::int64_t>(layer * (layer + 1) / 2);
+      return read + options_.layer_deadline * waits + options_.window + slack;
+    };
+    // Through the deepest place that it had meanwhile.
+    std::optional<std::size_t> deepest = 0;
+    for (const Epoch& epoch : epochs(read, limit_of(kDeepest))) {
+      const auto layer = epoch.layer_of(entry.first);
+      deepest = deepest && layer ? std::optional(std::max(*deepest, *layer)) : std::nullopt;
+    }
+    if (!deepest) continue;
+    const MonoTime limit = limit_of(*deepest);
     const bool ended = std::any_of(ends_.begin(), ends_.end(), [read, limit](MonoTime end) {
       return end >= read && end <= limit;
     });
-    if (ended || limit > clock_.now()) continue;
+    // What was in the log while somebody was away may be read for that one first.
+    const auto in_log = first_appended_.find(url);
+    const bool backlog =
+        in_log != first_appended_.end() && in_log->second + std::chrono::seconds(1) < read &&
+        std::any_of(absences_.begin(), absences_.end(), [&](const auto& of) {
+          return std::any_of(of.second.begin(), of.second.end(), [&](const Absence& absence) {
+            return absence.from <= read && absence.to >= in_log->second;
+          });
+        });
+    if (ended || backlog || limit > clock_.now()) continue;
     const auto found = target.by_url.find(url);
     const bool purged =
         found != target.by_url.end() &&
@@ -247,8 +314,11 @@ void Checker::in_time(const std::string& url, MonoTime read) {
 
 // A purge of a later layer has a reason: the layer before has answered, or an earlier one has, or
 // the event was read, and the deadline has passed once for each layer since then.
-void Checker::order_of(const SimTarget& target) {
+void Checker::order_of(std::uint16_t own, const SimTarget& target) {
   for (const PurgeSeen& purge : target.seen) {
+    const Epoch& epoch = epochs(purge.handed, purge.handed).front();
+    const auto depth = epoch.layer_of(own);
+    if (!depth || *depth == 0) continue;  // the first, or on its way out
     if (purge.url.find("purgeline-probe") != std::string::npos) continue;
     const auto read = reads_.find(purge.url);
     MonoTime entered = read == reads_.end() ? MonoTime::max() : read->second.front();
@@ -256,17 +326,18 @@ void Checker::order_of(const SimTarget& target) {
     const MonoTime made = in_log == first_appended_.end() ? entered : in_log->second;
     // A target that was left out is waited for by nobody, and what it missed is purged there and on
     // the layers behind it as soon as it is back; at_end() asks for all of it in order.
-    bool reason = false;
-    for (std::size_t layer = 0; layer <= target.layer; ++layer) {
-      for (const std::uint16_t port : options_.layers[layer]) {
+    // What was on its way when the configuration changed goes on as it began, or once more.
+    bool reason = epochs(made, purge.handed).size() > 1;
+    for (std::size_t layer = 0; layer <= *depth; ++layer) {
+      for (const std::uint16_t port : epoch.layers[layer]) {
         reason = reason || away(port, made, purge.handed);
       }
     }
     for (std::size_t layer = 0; !reason && entered <= purge.handed; ++layer) {
-      const auto between = static_cast<std::int64_t>(target.layer - layer);
+      const auto between = static_cast<std::int64_t>(*depth - layer);
       reason = entered + options_.layer_deadline * between <= purge.handed;
-      if (reason || layer == target.layer) break;
-      for (const std::uint16_t port : options_.layers[layer]) {
+      if (reason || layer == *depth) break;
+      for (const std::uint16_t port : epoch.layers[layer]) {
         entered = std::max(entered, settled(purge.url, port, MonoTime::min(), purge.handed).at);
       }
     }

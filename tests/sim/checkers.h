@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,9 @@ struct CheckOptions {
 class Checker {
  public:
   Checker(CheckOptions options, SimClock& clock, SimTransport& transport, const LetterDisk& disk)
-      : options_(std::move(options)), clock_(clock), transport_(transport), disk_(disk) {}
+      : options_(std::move(options)), clock_(clock), transport_(transport), disk_(disk) {
+    epochs_.push_back({MonoTime::min(), options_.layers});
+  }
 
   // ---- what happens in the world
   void appended(const PartitionName& name, TrueEvent event);
@@ -60,6 +63,10 @@ class Checker {
   // may not be left out.
   void left_out(const std::string& target);
   void taken_in(const std::string& target);
+  // From now on the program has these layers. An event owes itself to the targets that there are
+  // from its reading to its end.
+  void configured(const std::vector<std::vector<std::uint16_t>>& layers);
+  void removed(const std::string& target);
   void set_prompt(bool prompt) { options_.prompt = prompt; }
 
   // ---- promises
@@ -99,11 +106,20 @@ class Checker {
   // up; looks at nothing later than `until`.
   [[nodiscard]] Settled settled(const std::string& url, std::uint16_t port, MonoTime after,
                                 MonoTime until) const;
+  struct Epoch {  // a configuration
+    MonoTime from;
+    std::vector<std::vector<std::uint16_t>> layers;
+    [[nodiscard]] std::optional<std::size_t> layer_of(std::uint16_t port) const;
+  };
+  // Those that were there at some time between the two.
+  [[nodiscard]] std::span<const Epoch> epochs(MonoTime from, MonoTime to) const;
+  [[nodiscard]] std::string missing_in(const Epoch& epoch, std::span<const Epoch> all,
+                                       const TrueEvent& event, MonoTime until, bool* dead);
   // Empty: the event has ended on every target of every layer in order.
   [[nodiscard]] std::string missing(const TrueEvent& event, MonoTime until, bool* dead = nullptr);
   [[nodiscard]] std::string history(const std::string& url, MonoTime since) const;
   [[nodiscard]] std::string ms(MonoTime at) const;
-  void order_of(const SimTarget& target);
+  void order_of(std::uint16_t port, const SimTarget& target);
   [[nodiscard]] bool away(std::uint16_t port, MonoTime from, MonoTime to);
   void in_time(const std::string& url, MonoTime read);
 
@@ -112,9 +128,10 @@ class Checker {
   SimTransport& transport_;
   const LetterDisk& disk_;
   const MonoTime started_{clock_.now()};
+  std::vector<Epoch> epochs_;
   std::map<Name, Partition> partitions_;
   std::map<std::string, std::vector<MonoTime>> reads_;  // by URL: every first reading in a life
-  std::map<std::string, MonoTime> first_appended_;  // by URL
+  std::map<std::string, MonoTime> first_appended_;      // by URL
   std::vector<MonoTime> all_reads_;
   std::vector<MonoTime> ends_;  // of lives
   struct Absence {

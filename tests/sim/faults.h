@@ -51,6 +51,7 @@
   X(crash, "crashes", 4)                                         \
   X(crash_midway, "crashes in the middle of a turn", 3)          \
   X(stop, "orderly stops", 2)                                    \
+  X(reload, "configurations changed", 4)                         \
   X(producer_clock, "producers' clocks wrong", 300)              \
   X(host_clock, "this host's clock stepped", 3)                  \
   X(clock_unsynchronised, "this host's clock unsynchronised", 1) \

@@ -209,6 +209,7 @@ void World::plan(Duration busy) {
     agenda_.at(soon(busy), [this] { crash_in_ = 1 + random_.below(40); });
   }
   repeat(Fault::stop, busy, [this] { stop_now_ = true; });
+  repeat(Fault::reload, busy, [this] { change_config(); });
   plan_log(busy);
   plan_clocks(busy);
   plan_caches(busy);

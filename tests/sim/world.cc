@@ -30,7 +30,7 @@ World::Program::Program(World& world)
       dead_letters(world.letters_, world.clock_, world.agenda_, world.random_, world.faults_,
                    [&world] { world.maybe_crash(); }),
       resolver(world.clock_, world.agenda_, world.random_, world.faults_),
-      pipeline(world.config_, world.log_config_, *HostMatcher::make(kOurs, kForeign),
+      pipeline(world.config_, world.log_config_, *HostMatcher::make(kOurs, world.deny_),
                {world.clock_, world.program_random_, world.transport_, resolver, source, log_store,
                 disk_store, dead_letters, world.lines_}) {
   pipeline.start();
@@ -42,6 +42,7 @@ World::World(std::uint64_t seed, std::uint64_t capacity)
       faults_(random_),
       transport_(clock_, agenda_, random_, faults_, trace_) {
   unique_ = random_.below(2) == 0;
+  deny_ = kForeign;
   config_.max_useful_age = std::chrono::hours(24);
   config_.layer_deadline = milliseconds(300 + random_.below(700));
   config_.behind_after = milliseconds(5000 + random_.below(10000));
@@ -100,6 +101,8 @@ void World::begin() {
     if (quarantined(name)) continue;  // what is stored is of the log before
     checker_->started(name, log_.position("purgeline", name), disk_.position("state.db", name));
   }
+  checker_->configured(ports());
+  reload_now_ = false;
   program_ = std::make_unique<Program>(*this);
 }
 
@@ -138,6 +141,7 @@ void World::step() {
   try {
     if (!program_) begin();
     if (stop_now_ && !stop_until_) stop();
+    if (reload_now_ && !stop_until_) reload();
     program_->pipeline.turn();
     if (stop_until_ && (program_->pipeline.drained() || clock_.now() >= *stop_until_)) {
       trace_.note("stopped", "program");
@@ -157,8 +161,10 @@ void World::step() {
 void World::line(std::string_view event, LogFields fields) {
   if (event == "fell back") faults_.happened(Fault::fell_back);
   if (event == "catching up") faults_.happened(Fault::catch_up);
-  if (event != "target behind" && event != "target live again") return;
+  const bool removed = event == "target removed";
+  if (event != "target behind" && event != "target live again" && !removed) return;
   const std::string& target = fields.begin()->second;
+  if (removed) return checker_->removed(target);
   if (event == "target behind") {
     faults_.happened(Fault::target_behind);
     checker_->left_out(target);

@@ -77,6 +77,13 @@ class World {
   void plan_log(Duration busy);
   void plan_clocks(Duration busy);
   void plan_caches(Duration busy);
+  // reload.cc
+  void change_config();
+  void add_target(LayerConfig& layer);
+  void add_layer();
+  void remove_target();
+  void reload();
+  [[nodiscard]] std::vector<std::vector<std::uint16_t>> ports() const;
   void write_backlog();
   [[nodiscard]] std::string draw_url();
   [[nodiscard]] std::string draw_json(const std::string& url, bool& wanted);
@@ -115,6 +122,11 @@ class World {
                    }};
   PurgeConfig config_;
   LogConfig log_config_;
+  std::vector<std::string> deny_;                       // hosts
+  std::vector<std::pair<std::string, Endpoint>> gone_;  // layers and targets that were removed
+  std::uint16_t next_port_{20000};
+  std::uint32_t next_layer_{0};
+  bool reload_now_{false};
   std::vector<std::string> topics_;
   std::unique_ptr<Checker> checker_;
   std::unique_ptr<Program> program_;

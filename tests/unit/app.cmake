@@ -1,4 +1,4 @@
-purgeline_test(app_test SOURCES app_absences_test.cc app_readings_test.cc
+purgeline_test(app_test SOURCES app_absences_test.cc app_readings_test.cc app_reload_test.cc
   DEPS purgeline_pipeline LABELS unit)
 purgeline_test(app_partitions_test
   SOURCES app_partitions_test.cc DEPS purgeline_pipeline LABELS unit)

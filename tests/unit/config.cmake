@@ -1,5 +1,6 @@
 purgeline_test(config_golden_test SOURCES config_golden_test.cc DEPS purgeline_config LABELS unit)
 purgeline_test(config_load_test SOURCES config_load_test.cc DEPS purgeline_config LABELS unit)
+purgeline_test(config_reload_test SOURCES config_reload_test.cc DEPS purgeline_config LABELS unit)
 purgeline_test(config_value_test SOURCES config_value_test.cc DEPS purgeline_config LABELS unit)
 foreach(test config_golden_test config_load_test)
   target_compile_definitions(${test} PRIVATE PURGELINE_TEST_FOLDER="${CMAKE_CURRENT_SOURCE_DIR}")

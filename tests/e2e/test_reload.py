@@ -1,0 +1,133 @@
+"""SIGHUP on real servers: caches come and go under load, and a file that is wrong changes nothing."""
+
+import os
+import signal
+import threading
+
+from harness import (Kafka, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer, Varnish,
+                     main, purge_event, start_all, wait_for)
+
+HOST = 'en.example.org'
+PAGES = 20
+GOOD = 'purgeline_config_last_reload_successful'
+
+
+def uri(page):
+    return f'https://{HOST}{page}'
+
+
+class TestReload(ServerTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.cleanup)
+        cls.backend = TrafficServer(cls.origin.address)
+        cls.first, cls.second = Varnish(cls.backend.address), Varnish(cls.backend.address)
+        cls.kafka = Kafka()
+        cls.keep(cls.backend, cls.first, cls.second, cls.kafka)
+        start_all(cls.backend, cls.first, cls.second, cls.kafka)
+
+    def setUp(self):
+        super().setUp()
+        self.topic = f'purge-{self._testMethodName}'
+        self.kafka.create_topic(self.topic)
+        self.sink = PurgeSink()
+        self.addCleanup(self.sink.cleanup)
+        self.layers = [('backend', [self.backend.address]),
+                       ('sink', [self.sink.address]),
+                       ('frontend', [self.first.unix_address])]
+        self.daemon = Purgeline(self.kafka, [self.topic], self.layers).start()
+        self.events = 0
+        self._stop_load = threading.Event()
+
+    def hangup(self, line):
+        """SIGHUP, until the log says `line` once more."""
+        before = self.said(line)
+        os.kill(self.daemon.pid(), signal.SIGHUP)
+        wait_for(lambda: self.said(line) > before, 30, f'the log says {line}', pause=0.05)
+
+    def said(self, line):
+        return self.daemon.log.read_text(errors='replace').count(line)
+
+    def configure(self, old, new):
+        text = self.daemon.config.read_text()
+        self.assertIn(old, text)
+        self.daemon.config.write_text(text.replace(old, new))
+
+    def load(self):
+        """Events of pages of their own, until the test ends or stop_load()."""
+        def produce():
+            while not self._stop_load.is_set():
+                self.kafka.produce(self.topic, [purge_event(uri(f'/load/{self.events + n}'))
+                                                for n in range(500)])
+                self.events += 500
+        thread = threading.Thread(target=produce)
+        thread.start()
+
+        def end():
+            self._stop_load.set()
+            thread.join()
+        self.addCleanup(end)
+        return end
+
+    def fill(self, cache, pages):
+        for page in pages:
+            cache.get(HOST, page)
+
+    def publish(self, pages):
+        self.kafka.produce(self.topic, [purge_event(uri(page)) for page in pages])
+
+    def test_a_cache_is_added_and_another_removed_under_load(self):
+        pages = [f'/wiki/added/{n}' for n in range(PAGES)]
+        end_load = self.load()
+        wait_for(lambda: len(self.sink.urls(HOST)) > 1000, 60, 'events are purged')
+        self.configure(f'"{self.first.unix_address}"', f'"{self.second.unix_address}"')
+        self.hangup('configuration applied')
+        self.assertEqual(self.said('target added'), 1)
+        self.assertEqual(self.said('target removed'), 1)
+        self.fill(self.second, pages)
+        self.fill(self.first, pages)
+        version = self.origin.bump()
+        self.publish(pages)
+        end_load()
+        self.daemon.wait_committed(self.kafka, self.topic)
+        for page in pages:
+            self.assertIn(f'version {version}', self.second.get(HOST, page).body)
+            # It is purged by nobody any more, and nothing waits for it.
+            self.assertIn(f'version {version - 1}', self.first.get(HOST, page).body)
+        # Nothing was lost, and nothing was sent twice where both are.
+        urls = self.sink.urls(HOST)
+        self.assertEqual(len(urls), self.events + PAGES)
+        self.assertEqual(set(urls.values()), {1})
+        self.assertEqual(self.daemon.metric(GOOD), 1)
+        self.assertEqual([labels['target'] for labels, _ in
+                          self.daemon.metrics()['purgeline_target_state']
+                          if labels['layer'] == 'frontend'], [self.second.unix_address])
+
+    def test_a_wrong_file_changes_nothing_and_says_all_that_is_wrong(self):
+        good = self.daemon.config.read_text()
+        self.configure('purge:', 'purge:\n  max_aeg: 3h\n  behind_after: soon')
+        self.hangup('configuration refused')
+        wait_for(lambda: self.daemon.metric(GOOD) == 0, 10, 'the metric says so')
+        self.assertEqual(self.said('configuration refused'), 2)
+        for word in ('max_aeg', 'behind_after', 'purgeline.yaml:'):
+            self.assertGreater(self.said(word), 0)
+        self.publish(['/after/1'])
+        self.daemon.wait_committed(self.kafka, self.topic)
+        self.assertEqual(self.sink.urls(HOST), {(HOST, '/after/1'): 1})
+        self.daemon.config.write_text(good)
+        self.hangup('configuration applied')
+        wait_for(lambda: self.daemon.metric(GOOD) == 1, 10, 'the metric says so')
+
+    def test_what_needs_a_restart_is_named_and_the_rest_applied(self):
+        self.configure('purge:', f'io: epoll\npurge:\n  hosts: {{deny: [{HOST}]}}')
+        self.hangup('configuration applied')
+        self.assertEqual(self.said('needs a restart'), 1)
+        self.assertGreater(self.said('keys=io'), 0)
+        self.publish(['/denied/1'])
+        self.daemon.wait_committed(self.kafka, self.topic)
+        self.assertEqual(len(self.sink.urls(HOST)), 0)
+
+
+if __name__ == '__main__':
+    main()
