@@ -118,7 +118,9 @@ TEST(Url, SpacesAndControlCharactersAreSeenWhereverTheyStand) {
           const bool bad = byte <= 0x20 || byte == 0x7F;
           const auto reason = splitter.split(uri, url);
           ASSERT_EQ(reason.has_value(), bad) << "byte " << byte << " at " << at << " of " << length;
-          if (bad) ASSERT_EQ(*reason, RejectReason::bad_character);
+          if (bad) {
+            ASSERT_EQ(*reason, RejectReason::bad_character);
+          }
         }
       }
     }
