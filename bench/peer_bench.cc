@@ -115,7 +115,7 @@ class Path : public JourneySink, public OutcomeSink {
  public:
   explicit Path(const Cache& cache)
       : made_(make_transport(IoKind::automatic, 8, clock_)),
-        resolver_(made_->transport->wake_fd()),
+        resolver_(made_->transport->wake_fd(), clock_),
         coalescer_({kInMemory, 64 << 20, kInMemory, 1, Duration(0)}, clock_),
         journeys_({kInMemory, std::chrono::seconds(1), {{TargetId{0}}}}, coalescer_, clock_, *this),
         dispatcher_(DispatchOptions{}, {target_of(cache)}, *made_->transport, resolver_, clock_,
@@ -163,8 +163,9 @@ class Path : public JourneySink, public OutcomeSink {
     journeys_.accept({Key{mix * 0x9e3779b97f4a7c15ULL, mix * 0xbf58476d1ce4e5b9ULL},
                       {"en.wikipedia.org", target, "id"},
                       clock_.now(),
-                      {PartitionId{0}, sequence},
-                      {}});
+                      {0, sequence},
+                      {},
+                      0b1});
   }
 
   SystemClock clock_;

@@ -93,11 +93,11 @@ simdjson::error_code key_of(ondemand::field& field, const Text& in, std::string_
 // error ends it.
 template <class From, class Read>
 simdjson::error_code for_each_field(From& from, const Text& in, Read read) {
-  ondemand::object object;
-  if (const auto error = from.get_object().get(object)) return error;
-  for (auto entry : object) {
-    ondemand::field field;
-    if (const auto error = std::move(entry).get(field)) return error;
+  auto object = from.get_object();
+  if (object.error()) return object.error();
+  for (auto entry : object.value_unsafe()) {
+    if (entry.error()) return entry.error();
+    ondemand::field& field = entry.value_unsafe();
     std::string_view key;
     if (const auto error = key_of(field, in, key)) return error;
     if (const auto error = read(key, field.value())) return error;
@@ -106,23 +106,22 @@ simdjson::error_code for_each_field(From& from, const Text& in, Read read) {
 }
 
 template <class Read>
-simdjson::error_code for_each_element(ondemand::value value, Read read) {
-  ondemand::array array;
-  if (const auto error = value.get_array().get(array)) return error;
-  for (auto entry : array) {
-    ondemand::value element;
-    if (const auto error = std::move(entry).get(element)) return error;
-    if (const auto error = read(element)) return error;
+simdjson::error_code for_each_element(ondemand::value& value, Read read) {
+  auto array = value.get_array();
+  if (array.error()) return array.error();
+  for (auto entry : array.value_unsafe()) {
+    if (entry.error()) return entry.error();
+    if (const auto error = read(entry.value_unsafe())) return error;
   }
   return simdjson::SUCCESS;
 }
 
-simdjson::error_code skip_fields(ondemand::value value, std::size_t open, const Text& in);
+simdjson::error_code skip_fields(ondemand::value& value, std::size_t open, const Text& in);
 
 // Reads over a value that nothing is taken from: a record is JSON as a whole or not at all. `open`:
 // how many objects and arrays the value stands in. The parser has checked already that the text is
 // UTF-8 and that no string holds a control character, so without escapes a string is a string.
-simdjson::error_code skip(ondemand::value value, std::size_t open, const Text& in) {
+simdjson::error_code skip(ondemand::value& value, std::size_t open, const Text& in) {
   std::string_view token = value.raw_json_token();  // up to the next one: ends with white space
   if (token.empty()) return simdjson::TAPE_ERROR;
   if (token[0] == '"') {
@@ -132,7 +131,7 @@ simdjson::error_code skip(ondemand::value value, std::size_t open, const Text& i
     // Deeper records are refused: whoever reads the same record with another parser pays for it.
     if (open >= PurgeDecoder::kMaxDepth) return simdjson::DEPTH_ERROR;
     return token[0] == '{' ? skip_fields(value, open + 1, in)
-                           : for_each_element(value, [open, &in](ondemand::value one) {
+                           : for_each_element(value, [open, &in](ondemand::value& one) {
                                return skip(one, open + 1, in);
                              });
   }
@@ -141,12 +140,12 @@ simdjson::error_code skip(ondemand::value value, std::size_t open, const Text& i
   return known ? simdjson::SUCCESS : simdjson::TAPE_ERROR;
 }
 
-simdjson::error_code skip_fields(ondemand::value value, std::size_t open, const Text& in) {
-  ondemand::object object;
-  if (const auto error = value.get_object().get(object)) return error;
-  for (auto entry : object) {
-    ondemand::field field;
-    if (const auto error = std::move(entry).get(field)) return error;
+simdjson::error_code skip_fields(ondemand::value& value, std::size_t open, const Text& in) {
+  auto object = value.get_object();
+  if (object.error()) return object.error();
+  for (auto entry : object.value_unsafe()) {
+    if (entry.error()) return entry.error();
+    ondemand::field& field = entry.value_unsafe();
     std::string_view key;
     if (in.escapes) {
       if (const auto error = field.unescaped_key().get(key)) return error;
@@ -157,7 +156,7 @@ simdjson::error_code skip_fields(ondemand::value value, std::size_t open, const 
 }
 
 // A string, or nothing when the value has another type: then the field counts as missing.
-simdjson::error_code take_string(ondemand::value value, std::size_t open, const Text& in,
+simdjson::error_code take_string(ondemand::value& value, std::size_t open, const Text& in,
                                  std::optional<std::string_view>& out) {
   const std::string_view token = value.raw_json_token();
   if (token.empty() || token[0] != '"') return skip(value, open, in);
@@ -171,7 +170,7 @@ simdjson::error_code take_string(ondemand::value value, std::size_t open, const 
   return simdjson::SUCCESS;
 }
 
-simdjson::error_code take_text(ondemand::value value, std::size_t open, const Text& in,
+simdjson::error_code take_text(ondemand::value& value, std::size_t open, const Text& in,
                                std::string_view& out) {
   std::optional<std::string_view> text;
   if (const auto error = take_string(value, open, in, text)) return error;
@@ -183,13 +182,13 @@ constexpr std::size_t kInEvent = 1;  // objects and arrays around a field of the
 constexpr std::size_t kInMeta = 2;
 constexpr std::size_t kInTags = 2;
 
-simdjson::error_code read_meta(ondemand::value value, Fields& fields) {
+simdjson::error_code read_meta(ondemand::value& value, Fields& fields) {
   fields.duplicate = fields.duplicate || fields.meta;
   fields.meta = true;
   ondemand::json_type type{};
   if (const auto error = value.type().get(type)) return error;
   if (type != ondemand::json_type::object) return skip(value, kInEvent, fields.in);
-  return for_each_field(value, fields.in, [&fields](std::string_view key, ondemand::value field) {
+  return for_each_field(value, fields.in, [&fields](std::string_view key, ondemand::value& field) {
     if (key == "uri") {
       fields.duplicate = fields.duplicate || fields.uri_seen;
       fields.uri_seen = true;
@@ -202,12 +201,12 @@ simdjson::error_code read_meta(ondemand::value value, Fields& fields) {
   });
 }
 
-simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
+simdjson::error_code read_tags(ondemand::value& value, Fields& fields) {
   ondemand::json_type type{};
   if (const auto error = value.type().get(type)) return error;
   if (type != ondemand::json_type::array) return skip(value, kInEvent, fields.in);
   bool first = true;  // it says who sent the event
-  return for_each_element(value, [&](ondemand::value element) {
+  return for_each_element(value, [&](ondemand::value& element) {
     if (!std::exchange(first, false)) return skip(element, kInTags, fields.in);
     std::string_view text;
     if (const auto error = take_text(element, kInTags, fields.in, text)) return error;
@@ -218,7 +217,7 @@ simdjson::error_code read_tags(ondemand::value value, Fields& fields) {
 
 simdjson::error_code read_event(ondemand::document& document, Fields& fields) {
   const auto error =
-      for_each_field(document, fields.in, [&fields](std::string_view key, ondemand::value field) {
+      for_each_field(document, fields.in, [&fields](std::string_view key, ondemand::value& field) {
         if (key == "meta") return read_meta(field, fields);
         if (key == "tags") return read_tags(field, fields);
         return skip(field, kInEvent, fields.in);

@@ -104,6 +104,29 @@ TEST(Url, Refused) {
   EXPECT_FALSE(splitter.split(long_path, url));
 }
 
+// They are looked for eight bytes at a time: each byte has its turn at each place of a URL whose
+// length is and is not a multiple of that, beside bytes that a carry could reach.
+TEST(Url, SpacesAndControlCharactersAreSeenWhereverTheyStand) {
+  UrlSplitter splitter;
+  Url url;
+  for (const char beside : {'!', '~', '\xff', '\x80', 'a'}) {
+    for (std::size_t length = 9; length <= 26; ++length) {
+      for (std::size_t at = 9; at < length; ++at) {
+        for (int byte = 0; byte < 256; ++byte) {
+          std::string uri = "http://h/" + std::string(length - 9, beside);
+          uri[at] = static_cast<char>(byte);
+          const bool bad = byte <= 0x20 || byte == 0x7F;
+          const auto reason = splitter.split(uri, url);
+          ASSERT_EQ(reason.has_value(), bad) << "byte " << byte << " at " << at << " of " << length;
+          if (bad) {
+            ASSERT_EQ(*reason, RejectReason::bad_character);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Url, KeysAreEqualExactlyWhenHostAndTargetAre) {
   UrlSplitter splitter;
   const auto key = [&splitter](std::string_view uri) {
