@@ -41,6 +41,7 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
                 {"missed", std::to_string(readings_.missed(id))},
                 {"effect", "no position waits for it any more"}});
   }
+  if (change.reordered) readings_.owe_all(clock_.now());
   readings_.change_layers(change.layers);
   for (const TargetId id : change.removed) {
     journeys_.remove(id);
@@ -61,7 +62,6 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
   }
   for (const TargetSpec& spec : change.kept) dispatcher_.alter(spec);
   if (!change.reordered) return;
-  readings_.owe_all(clock_.now());
   log_.write(LogLevel::info, "layers in another order",
              {{"effect", "events that were not finished are purged once more, in the new order"}});
 }

@@ -232,21 +232,33 @@ void Readings::join_unread(TargetMask added) {
   }
 }
 
+// An event that is finished on some targets only is finished in no order at all once the order
+// changes: what lay behind those that miss it may have been filled again from their old copies, and
+// may lie before them from now on.
 void Readings::owe_all(MonoTime now) {
-  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
-    if ((all_ & mask_of(TargetId{t})) != 0) returned_[t] = now;
+  returned_.fill(now);
+  for (Partition& partition : partitions_) {
+    std::vector<Owed> owed;
+    owed.swap(partition.owed);
+    for (Owed range : owed) {
+      range.targets = with_layers_behind(range.targets);
+      range.unread = true;
+      owe(partition, range);
+    }
+    for (const auto& [target, away] : partition.away) {
+      const TargetMask whom = with_layers_behind(mask_of(target)) & ~mask_of(target);
+      owe(partition, {whom, away.from, (*this)[*partition.live].ledger->next(), away.began, true});
+    }
   }
   for (const auto& reading : readings_) {
-    if (!reading || !reading->counts || reading->ledger->unfinished_span() == 0) continue;
+    if (!reading || !reading->counts) continue;
+    const bool live = reading->priority == Priority::live;
+    const TargetMask whom = live ? all_ : with_layers_behind(reading->owed_to);
+    if (!live && reading->cursor) reading->owed_to = whom & ~left_out_;
+    if (reading->ledger->unfinished_span() == 0) continue;
     Partition& partition = at(reading->partition);
     const Ledger::Watermark from = reading->needed();
-    const bool live = reading->priority == Priority::live;
-    const TargetMask whom = (live ? all_ : reading->owed_to) & ~left_out_;
-    owe(partition, {whom, from.offset, reading->ledger->next(), from.time, false});
-    if (!live) continue;
-    for (auto& [target, away] : partition.away) {
-      if (from.offset < away.from) away = {from.offset, from.time};
-    }
+    owe(partition, {whom, from.offset, reading->ledger->next(), from.time, true});
   }
 }
 

@@ -77,7 +77,8 @@ class Readings {
   // lies behind them gets what they have missed, for it may have been filled again from their old
   // copies. Those that are new get what is read from now on.
   void change_layers(const std::vector<std::vector<TargetId>>& layers);
-  // All that is not finished is owed to all once more, and every purge for it starts after `now`.
+  // Before change_layers() to another order: all that is not finished is owed once more to all whom
+  // it has concerned, and every purge for it starts after `now`.
   void owe_all(MonoTime now);
 
   // Opens what is owed, ends what is done.

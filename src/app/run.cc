@@ -92,6 +92,23 @@ struct Stores {
   }
 };
 
+void tell(ReloadState& state, bool applied) {
+  if (!applied) return state.failed();
+  const SystemClock now;
+  state.succeeded(now.wall());
+}
+
+// `pages` is set before there is a control thread that could reload.
+Reloader::Parts reload_parts(LogOutput& log, ControlThread*& pages, Shard& shard) {
+  return {[&log, &pages](const Config& changed) {
+            log.change(changed.logging.format, changed.logging.level);
+            pages->set_compat(changed.admin.compat);
+          },
+          [&shard](Config changed, HostMatcher hosts) {
+            shard.reload(std::move(changed), std::move(hosts));
+          }};
+}
+
 ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log_closed) {
   const auto environment = process_environment();
   const ConfigResult loaded = load_config(config_file, environment);
@@ -128,20 +145,9 @@ ExitStatus run(const std::string& config_file, const BuildInfo& build, bool& log
     shard.stop();
   };
   ReloadState reload_state(clock.wall());
-  shard.set_on_reloaded([&reload_state](bool applied) {
-    if (!applied) return reload_state.failed();
-    SystemClock now;
-    reload_state.succeeded(now.wall());
-  });
+  shard.set_on_reloaded([&reload_state](bool applied) { tell(reload_state, applied); });
   ControlThread* pages = nullptr;
-  Reloader reloader(config_file, config, reload_state, log,
-                    {[&log, &pages](const Config& changed) {
-                       log.change(changed.logging.format, changed.logging.level);
-                       pages->set_compat(changed.admin.compat);
-                     },
-                     [&shard](Config changed, HostMatcher hosts) {
-                       shard.reload(std::move(changed), std::move(hosts));
-                     }});
+  Reloader reloader(config_file, config, reload_state, log, reload_parts(log, pages, shard));
   callbacks.on_reload = [&reloader] {
     reloader.reload();
   };

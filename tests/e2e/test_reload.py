@@ -1,4 +1,4 @@
-"""SIGHUP on real servers: caches come and go under load, and a file that is wrong changes nothing."""
+"""SIGHUP on real servers: caches come and go under load; a file that is wrong changes nothing."""
 
 import os
 import signal

@@ -158,8 +158,8 @@ TEST_F(Reloaded, AnotherOrderOwesWhatIsNotFinishedToAllOnceMore) {
   readings.open_live(kP, Offset{5}, {}, Offset{5});
   const std::uint64_t first = read(5);
   finish(read(6), mask_of(kBack) | mask_of(kFront));
-  readings.change_layers({{kFront}, {kBack}});
   readings.owe_all(MonoTime{seconds(50)});
+  readings.change_layers({{kFront}, {kBack}});
   finish(first, mask_of(kBack) | mask_of(kFront));
   EXPECT_EQ(needed(), 5);
   readings.turn();
@@ -167,6 +167,18 @@ TEST_F(Reloaded, AnotherOrderOwesWhatIsNotFinishedToAllOnceMore) {
   EXPECT_EQ(again.targets, mask_of(kBack) | mask_of(kFront));
   EXPECT_EQ(again.floor, MonoTime{seconds(50)});
   EXPECT_EQ(again.to, Offset{7});
+}
+
+// The frontend was purged while the backend was away, and lies before it from now on.
+TEST_F(Reloaded, AnotherOrderOwesWhatLayBehindOneThatIsAway) {
+  readings.open_live(kP, Offset{5}, {}, Offset{5});
+  readings.leave_out(kBack);
+  finish(read(5), mask_of(kBack) | mask_of(kFront));
+  readings.owe_all(MonoTime{seconds(50)});
+  readings.change_layers({{kFront}, {kBack}});
+  readings.turn();
+  ASSERT_TRUE(readings.catch_up(kP).has_value());
+  EXPECT_NE(readings[*readings.catch_up(kP)].targets & mask_of(kFront), 0u);
 }
 
 }  // namespace
