@@ -141,7 +141,7 @@ int run_idle() {
   };
   while (!up() && watch.seconds() < 30) pause_ms(20);
   CHECK(up());
-  print_row({"P12", "resident memory when idle, MiB", 64, resident_mib(), Better::lower});
+  print_row({"P12", "resident memory when idle, MiB", 32, resident_mib(), Better::lower});
   return 0;
 }
 
