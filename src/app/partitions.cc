@@ -270,12 +270,16 @@ void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
 // The live reading does not go on where it is. Until it is known what the log still has, nothing of
 // it is committed.
 void Partitions::lose_place(Partition& partition) {
+  partition.offset_refused = true;
+  look_anew(partition);
+}
+
+void Partitions::look_anew(Partition& partition) {
   const auto live = readings_.live(partition.id);
   CHECK(live.has_value());
   const Ledger::Watermark needed = readings_.needed(partition.id);
   committer_.forget(partition.id);
   partition.log_answered = true;
-  partition.offset_refused = true;
   restart(partition, Position{readings_[*live].ledger->next(), needed.time, cluster_.value_or("")});
 }
 
@@ -314,7 +318,13 @@ void Partitions::on_log_state(bool reachable, const std::string& why) {
   if (reachable == reachable_) return;
   reachable_ = reachable;
   trouble_ = reachable ? "" : why;
-  if (!reachable) ++log_errors_;
+  if (!reachable) {
+    ++log_errors_;
+    unreachable_since_ = clock_.now();
+  } else if (unreachable_since_) {
+    if (clock_.now() - *unreachable_since_ >= options_.catch_up_threshold) last_turn_.reset();
+    unreachable_since_.reset();
+  }
   log_.write(reachable ? LogLevel::info : LogLevel::warning,
              reachable ? "log reachable" : "log unreachable", {{"why", why}});
 }
@@ -414,7 +424,20 @@ void Partitions::keep_up(Partition& partition, Offset end) {
   partition.unreached_since = clock_.now();
 }
 
+// After a time without reading (the process was stopped, or the log was away) it is as at a start:
+// when what came meanwhile is old, new events do not wait for it.
+void Partitions::look_after_pause() {
+  const MonoTime now = clock_.now();
+  const bool paused = !last_turn_ || now - *last_turn_ >= options_.catch_up_threshold;
+  last_turn_ = now;
+  if (!paused) return;
+  for (auto& partition : partitions_) {
+    if (partition->state == State::reading) look_anew(*partition);
+  }
+}
+
 void Partitions::turn() {
+  look_after_pause();
   repeat_questions();
   sample_ends();
   readings_.turn();

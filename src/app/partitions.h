@@ -154,6 +154,8 @@ class Partitions : public SourceListener {
   void restart(Partition& partition, const Position& position);
   void ask_later(Partition& partition);
   void lose_place(Partition& partition);
+  void look_anew(Partition& partition);
+  void look_after_pause();
   void ask_gap(Partition& partition);
   void close_gap(Partition& partition, const LogEnds& ends);
   void lost(Partition& partition, const std::string& reason, std::int64_t offsets);
@@ -179,6 +181,8 @@ class Partitions : public SourceListener {
   std::optional<std::string> cluster_;
   std::uint64_t questions_{0};
   MonoTime next_sample_{};
+  std::optional<MonoTime> last_turn_;  // none: events may have come since
+  std::optional<MonoTime> unreachable_since_;
   std::optional<bool> reachable_;  // as last told
   std::string trouble_{"not yet: no broker has answered since the start"};
   bool cold_{false};
