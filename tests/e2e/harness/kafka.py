@@ -143,10 +143,10 @@ class Kafka(Server):
     def produce_at(self, topic, records, partition=0):
         """Writes (datetime, value) pairs: the log's timestamps are these."""
         stamped = [(int(when.timestamp() * 1000), value) for when, value in records]
-        self._retry(lambda: kafka_wire.produce(self.address, topic, stamped, partition))
+        self.retry(lambda: kafka_wire.produce(self.address, topic, stamped, partition))
 
     @staticmethod
-    def _retry(ask):
+    def retry(ask):
         """A broker that has just made a topic, or has no positions yet, asks for some patience."""
         def done():
             try:
@@ -169,13 +169,13 @@ class Kafka(Server):
     def forget(self, group):
         """What happens to a group's positions that expire."""
         kafka_wire.find_coordinator(self.address, group)
-        self._retry(lambda: kafka_wire.delete_group(self.address, group))
+        self.retry(lambda: kafka_wire.delete_group(self.address, group))
 
     def commit(self, group, topic, offset, when, cluster, partition=0):
         """Stores a position as the program does."""
         metadata = f'v1 {int(when.timestamp() * 1000)} {cluster}'
         kafka_wire.find_coordinator(self.address, group)
-        self._retry(lambda: kafka_wire.commit(self.address, group, topic, offset, metadata,
+        self.retry(lambda: kafka_wire.commit(self.address, group, topic, offset, metadata,
                                               partition))
 
     def consume(self, topic, count):
