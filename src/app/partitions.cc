@@ -109,6 +109,7 @@ void Partitions::begin_start(Partition& partition) {
   facts.start_at = options_.start_at;
   facts.max_useful_age = options_.max_useful_age;
   facts.partition_is_new = source_.partition_is_new(partition.id);
+  facts.offset_refused = partition.offset_refused;
   partition.start.emplace(std::move(facts));
   next_start_step(partition);
 }
@@ -185,18 +186,22 @@ void Partitions::open(Partition& partition, bool backlog) {
   const OpenAt& chosen = partition.chosen;
   partition.state = State::reading;
   partition.question = 0;
+  partition.unreached = Offset{};
   partition.unreached_since = clock_.now();
   const auto live = readings_.live(partition.id);
-  if (live && chosen.offset >= readings_[*live].ledger->next()) {
+  if (live && !partition.made_anew && chosen.offset >= readings_[*live].ledger->next()) {
     readings_.jump(partition.id, chosen.offset, false);  // what was read before is not touched
     if (backlog) readings_.jump(partition.id, partition.end, true);
   } else {
     if (live) readings_.abandon(partition.id);
+    partition.gap_question = 0;
+    partition.ask_gap = MonoTime::max();
     const auto position =
         newer_position(partition.log_position, partition.local_position, *cluster_);
     readings_.open_live(partition.id, backlog ? partition.end : chosen.offset,
                         position ? position->event_time : std::nullopt, chosen.offset);
   }
+  partition.offset_refused = partition.made_anew = false;
   std::optional<Position> stored;
   if (partition.log_position && partition.log_position->cluster == *cluster_) {
     stored = partition.log_position;
@@ -255,14 +260,27 @@ void Partitions::on_out_of_range(CursorId cursor, Offset wanted) {
               {"offset", text(wanted)}});
   ++partition.metrics.offset_resets;
   if (reading.priority == Priority::catch_up) {
+    partition.gap_cursor = cursor;
     ask_gap(partition);
     return;
   }
+  lose_place(partition);
+}
+
+// The live reading does not go on where it is. Until it is known what the log still has, nothing of
+// it is committed.
+void Partitions::lose_place(Partition& partition) {
+  partition.offset_refused = true;
+  look_anew(partition);
+}
+
+void Partitions::look_anew(Partition& partition) {
+  const auto live = readings_.live(partition.id);
+  CHECK(live.has_value());
   const Ledger::Watermark needed = readings_.needed(partition.id);
-  // Until it is known what the log still has, nothing of it is committed.
   committer_.forget(partition.id);
   partition.log_answered = true;
-  restart(partition, Position{reading.ledger->next(), needed.time, cluster_.value_or("")});
+  restart(partition, Position{readings_[*live].ledger->next(), needed.time, cluster_.value_or("")});
 }
 
 void Partitions::ask_gap(Partition& partition) {
@@ -275,10 +293,18 @@ void Partitions::ask_gap(Partition& partition) {
 void Partitions::close_gap(Partition& partition, const LogEnds& ends) {
   const auto number = readings_.catch_up(partition.id);
   if (!number || !readings_[*number].cursor) return;
+  if (readings_[*number].cursor != partition.gap_cursor) return;
+  if (partition.state != State::reading) {  // a start is being looked for, and may end it
+    partition.ask_gap = clock_.now() + kAskAgain;
+    return;
+  }
   const Offset stands = source_.position(*readings_[*number].cursor);
   const Offset low = std::min(ends.low, *readings_[*number].to);
-  if (low <= stands) {  // the log was made anew; its live reading finds that out by itself
-    readings_.skip(*number, *readings_[*number].to);
+  // It begins before what it does not have, so it is another log: one that was made anew. Its live
+  // reading may not hear of that for long, or never, when the log has grown past it.
+  if (low <= stands) {
+    partition.made_anew = true;
+    lose_place(partition);
     return;
   }
   lost(partition,
@@ -292,7 +318,13 @@ void Partitions::on_log_state(bool reachable, const std::string& why) {
   if (reachable == reachable_) return;
   reachable_ = reachable;
   trouble_ = reachable ? "" : why;
-  if (!reachable) ++log_errors_;
+  if (!reachable) {
+    ++log_errors_;
+    unreachable_since_ = clock_.now();
+  } else if (unreachable_since_) {
+    if (clock_.now() - *unreachable_since_ >= options_.catch_up_threshold) last_turn_.reset();
+    unreachable_since_.reset();
+  }
   log_.write(reachable ? LogLevel::info : LogLevel::warning,
              reachable ? "log reachable" : "log unreachable", {{"why", why}});
 }
@@ -392,7 +424,20 @@ void Partitions::keep_up(Partition& partition, Offset end) {
   partition.unreached_since = clock_.now();
 }
 
+// After a time without reading (the process was stopped, or the log was away) it is as at a start:
+// when what came meanwhile is old, new events do not wait for it.
+void Partitions::look_after_pause() {
+  const MonoTime now = clock_.now();
+  const bool paused = !last_turn_ || now - *last_turn_ >= options_.catch_up_threshold;
+  last_turn_ = now;
+  if (!paused) return;
+  for (auto& partition : partitions_) {
+    if (partition->state == State::reading) look_anew(*partition);
+  }
+}
+
 void Partitions::turn() {
+  look_after_pause();
   repeat_questions();
   sample_ends();
   readings_.turn();

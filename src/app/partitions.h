@@ -55,7 +55,10 @@ class Partitions : public SourceListener {
     Offset end;                 // the log's, when it was asked for
     std::uint64_t question{0};  // the one that is open; 0: none
     MonoTime ask_again{MonoTime::max()};
+    bool offset_refused{false};  // the log does not have what was to be read next
+    bool made_anew{false};       // the log is another one than before
     // A catch-up reading stands where the log has nothing any more.
+    std::optional<CursorId> gap_cursor;
     std::uint64_t gap_question{0};
     MonoTime ask_gap{MonoTime::max()};
     // An end that the live reading had not reached yet when it was seen.
@@ -153,6 +156,9 @@ class Partitions : public SourceListener {
   void open(Partition& partition, bool backlog);
   void restart(Partition& partition, const Position& position);
   void ask_later(Partition& partition);
+  void lose_place(Partition& partition);
+  void look_anew(Partition& partition);
+  void look_after_pause();
   void ask_gap(Partition& partition);
   void close_gap(Partition& partition, const LogEnds& ends);
   void lost(Partition& partition, const std::string& reason, std::int64_t offsets);
@@ -178,6 +184,8 @@ class Partitions : public SourceListener {
   std::optional<std::string> cluster_;
   std::uint64_t questions_{0};
   MonoTime next_sample_{};
+  std::optional<MonoTime> last_turn_;  // none: events may have come since
+  std::optional<MonoTime> unreachable_since_;
   std::optional<bool> reachable_;  // as last told
   std::string trouble_{"not yet: no broker has answered since the start"};
   bool cold_{false};

@@ -112,14 +112,13 @@ void Readings::skip(std::uint32_t number, Offset to) {
 }
 
 void Readings::abandon(PartitionId id) {
-  Partition& partition = at(id);
-  for (const auto number : {partition.live, partition.catch_up}) {
-    if (!number) continue;
-    Reading& reading = (*this)[*number];
-    close_cursor(reading);
-    reading.counts = false;
+  // Also those that have read all of theirs and wait for its end.
+  for (auto& reading : readings_) {
+    if (!reading || reading->partition != id) continue;
+    close_cursor(*reading);
+    reading->counts = false;
   }
-  partition = Partition{};
+  at(id) = Partition{};
 }
 
 // ---- targets that are left out

@@ -60,10 +60,12 @@ void StartPosition::on_found(Offset offset) {
 }
 
 // Is the stored offset one of this log's? Without an id on either side there is nothing to compare,
-// and an offset beyond the end belongs to a log that is gone.
+// and an offset beyond the end belongs to a log that is gone. So does one that was refused and is
+// not before the beginning: the log has grown past it since.
 bool StartPosition::offset_usable() const {
   CHECK(position_ && ends_);
-  return position_->cluster == facts_.cluster && position_->offset <= ends_->high;
+  if (position_->cluster != facts_.cluster || position_->offset > ends_->high) return false;
+  return !facts_.offset_refused || position_->offset < ends_->low;
 }
 
 // The time whose offset is needed, if any.
@@ -144,9 +146,14 @@ OpenAt StartPosition::from_time() const {
   OpenAt open;
   open.offset = std::max(*found_, ends_->low);
   const bool other = position_->cluster != facts_.cluster;
-  open.reason = other ? "the stored position is of cluster \"" + position_->cluster + "\""
-                      : "the stored offset " + text(position_->offset) + " is beyond the end " +
-                            text(ends_->high);
+  if (other) {
+    open.reason = "the stored position is of cluster \"" + position_->cluster + "\"";
+  } else if (position_->offset > ends_->high) {
+    open.reason =
+        "the stored offset " + text(position_->offset) + " is beyond the end " + text(ends_->high);
+  } else {
+    open.reason = "the stored offset " + text(position_->offset) + " is of a log that is gone";
+  }
   open.reason += ", by time at offset " + text(open.offset);
   // All that is left of a log whose beginning is gone is younger than what was looked for: whether
   // the gone part held any of it cannot be known, so it must be assumed.

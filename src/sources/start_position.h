@@ -27,6 +27,7 @@ struct StartFacts {
   StartAt start_at{Duration(std::chrono::hours(24))};
   Duration max_useful_age{std::chrono::hours(24)};
   bool partition_is_new{false};  // it appeared while running
+  bool offset_refused{false};    // the log said that it does not have the stored offset
 };
 
 struct AskEnds {};

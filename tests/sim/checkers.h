@@ -53,15 +53,16 @@ class Checker {
   void trimmed(const PartitionName& name, Offset low);
   void recreated(const PartitionName& name);
   void cluster(std::int64_t shift, const PartitionName& name, Offset low);
-  void read(const PartitionName& name, Offset offset);
+  // `live`: not as part of a backlog, which may be read for some targets only.
+  void read(const PartitionName& name, Offset offset, bool live = true);
   // The program starts: `from_log` and `from_disk` are what it finds.
   void started(const PartitionName& name, std::optional<Position> from_log,
                std::optional<Position> from_disk);
   void program_started();
   void program_ended();
   // The program leaves a target out of live purging, and takes it in again. One that never failed
-  // may not be left out.
-  void left_out(const std::string& target);
+  // may not be left out, unless there is a reason.
+  void left_out(const std::string& target, bool reason = false);
   void taken_in(const std::string& target);
   // From now on the program has these layers. An event owes itself to the targets that there are
   // from its reading to its end.
@@ -131,7 +132,8 @@ class Checker {
   std::vector<Epoch> epochs_;
   std::map<Name, Partition> partitions_;
   std::map<std::string, std::vector<MonoTime>> reads_;  // by URL: every first reading in a life
-  std::map<std::string, MonoTime> first_appended_;      // by URL
+  std::map<std::string, std::vector<MonoTime>> live_reads_;  // those of live readings
+  std::map<std::string, MonoTime> first_appended_;           // by URL
   std::vector<MonoTime> all_reads_;
   std::vector<MonoTime> ends_;  // of lives
   struct Absence {

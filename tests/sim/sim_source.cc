@@ -147,10 +147,10 @@ const SimLog::Partition* SimSource::data(PartitionId partition) const {
   return log_.find(names_[partition.value()]);
 }
 
-CursorId SimSource::open(PartitionId partition, Range range, std::uint32_t, Priority) {
+CursorId SimSource::open(PartitionId partition, Range range, std::uint32_t, Priority priority) {
   CHECK(!stopped_ && partition.value() < names_.size() && range.from.value() >= 0);
   const CursorId id(next_cursor_++);
-  cursors_.emplace(id, Cursor{partition, range, range.from, false, false});
+  cursors_.emplace(id, Cursor{partition, range, range.from, priority, false, false});
   if (log_.opened_) log_.opened_(names_[partition.value()]);
   return id;
 }
@@ -186,19 +186,20 @@ std::size_t SimSource::read(CursorId id, std::size_t credit, RecordSink& sink) {
     if (cursor.range.to && cursor.position >= *cursor.range.to) break;
     const Offset offset = cursor.position;
     cursor.position = offset.next();
-    hand_over(partition, *from, offset, sink);
+    hand_over(cursor, *from, offset, sink);
     if (count + 1 < credit && log_.again_ && log_.again_()) {
       ++count;
-      hand_over(partition, *from, offset, sink);
+      hand_over(cursor, *from, offset, sink);
     }
   }
   return count;
 }
 
-void SimSource::hand_over(PartitionId partition, const SimLog::Partition& from, Offset offset,
+void SimSource::hand_over(const Cursor& cursor, const SimLog::Partition& from, Offset offset,
                           RecordSink& sink) {
+  const PartitionId partition = cursor.partition;
   const auto& entry = from.entries[static_cast<std::size_t>(offset.value() - from.low)];
-  if (log_.watch_) log_.watch_(names_[partition.value()], offset);
+  if (log_.watch_) log_.watch_(names_[partition.value()], offset, cursor.priority);
   scratch_ = entry.value;
   sink.on_record(Record{partition, offset, entry.time, scratch_});
   // Whoever kept the borrowed bytes finds out.

@@ -53,9 +53,8 @@ class SimLog {
   void refuse_commits(std::uint32_t times) { refusals_ = times; }
   void forget_positions() { positions_.clear(); }
   // Called before each record that is handed over.
-  void set_watch(std::function<void(const PartitionName&, Offset)> watch) {
-    watch_ = std::move(watch);
-  }
+  using Watch = std::function<void(const PartitionName&, Offset, Priority)>;
+  void set_watch(Watch watch) { watch_ = std::move(watch); }
   // Called when reading begins somewhere, for the first time or anew.
   void set_opened(std::function<void(const PartitionName&)> opened) { opened_ = std::move(opened); }
   // Called when a cursor is told that its offset is not in the log.
@@ -86,7 +85,7 @@ class SimLog {
   bool frozen_{false};
   std::uint32_t refusals_{0};
   std::function<void()> wake_;
-  std::function<void(const PartitionName&, Offset)> watch_;
+  Watch watch_;
   std::function<void(const PartitionName&)> opened_;
   std::function<void(const PartitionName&)> told_;
   std::function<bool()> again_;
@@ -134,6 +133,8 @@ class SimSource final : public Source {
   void stop() override;
 
   [[nodiscard]] bool partition_is_new(PartitionId partition) const override;
+  // The cluster that it has told of, which may be another one already.
+  [[nodiscard]] const std::string& cluster() const { return cluster_; }
   // Some cursor would get a record now: a simulated loop need not sleep.
   [[nodiscard]] bool readable() const;
 
@@ -142,13 +143,14 @@ class SimSource final : public Source {
     PartitionId partition;
     Range range;
     Offset position;
+    Priority priority{Priority::live};
     bool standing{false};
     bool told{false};
   };
 
   void discover();
   [[nodiscard]] const SimLog::Partition* data(PartitionId partition) const;
-  void hand_over(PartitionId partition, const SimLog::Partition& from, Offset offset,
+  void hand_over(const Cursor& cursor, const SimLog::Partition& from, Offset offset,
                  RecordSink& sink);
 
   SimLog& log_;

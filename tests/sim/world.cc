@@ -67,10 +67,10 @@ World::World(std::uint64_t seed, std::uint64_t capacity)
   topics_ = {kFirstTopic, "codfw.resource-purge"};
   log_.create_topic(topics_[0], 2);
   if (faults_.times(Fault::topic_late) == 0) log_.create_topic(topics_[1], 2);
-  log_.set_watch([this](const PartitionName& name, Offset offset) {
+  log_.set_watch([this](const PartitionName& name, Offset offset, Priority priority) {
     maybe_crash();
     trace_.note("read", name.topic, offset.value());
-    checker_->read(name, offset);
+    checker_->read(name, offset, priority == Priority::live);
   });
   log_.set_told([this](const PartitionName& name) {
     for (Fresh& fresh : fresh_) fresh.told = fresh.told || fresh.name == name;
@@ -167,7 +167,13 @@ void World::line(std::string_view event, LogFields fields) {
   if (removed) return checker_->removed(target);
   if (event == "target behind") {
     faults_.happened(Fault::target_behind);
-    checker_->left_out(target);
+    const auto why = std::find_if(fields.begin(), fields.end(),
+                                  [](const auto& field) { return field.first == "why"; });
+    // A few URLs that make caches close, all under way at once, look like an outage for a moment;
+    // that is long enough when the table is full.
+    const bool poisoned = faults_.counts()[static_cast<std::size_t>(Fault::poison_url)] > 0 &&
+                          why->second.find("too many events wait") != std::string::npos;
+    checker_->left_out(target, poisoned);
   } else {
     checker_->taken_in(target);
   }
@@ -198,7 +204,10 @@ void World::committing(const Commit& commit, bool to_log) {
     checker_->fail(commit.name.topic + ": an offset is committed that is known to be gone: " +
                    std::to_string(commit.position.offset.value()));
   }
-  checker_->committing(commit, to_log, log_.cluster(), fresh != fresh_.end());
+  // A position goes with the id of the cluster that the program knows it reads, so one that is sent
+  // to another cluster before that is told is of no use there, and does no harm.
+  const std::string& known = program_->source.cluster();
+  checker_->committing(commit, to_log, known, fresh != fresh_.end() || known != log_.cluster());
 }
 
 void World::release_fresh() {

@@ -192,6 +192,23 @@ TEST_F(ReadingsTest, AbandonedReadingsHoldNothing) {
   EXPECT_EQ(needed(), 4);
 }
 
+TEST_F(ReadingsTest, AnAbandonedBacklogThatIsReadToItsEndIsOwedToNobody) {
+  readings.open_live(kP, Offset{100}, {}, Offset{99});
+  readings.turn();
+  Reading& old = catch_up();
+  const std::uint64_t sequence = read(old, 99);
+  readings.turn();  // all of it is read, and on its way
+  readings.abandon(kP);
+  readings.open_live(kP, Offset{3}, {}, Offset{3});
+  EXPECT_EQ(needed(), 3);
+  readings.leave_out(kFrontend);
+  readings.take_in(kFrontend, kNow);
+  readings.turn();
+  EXPECT_EQ(readings.missed(kFrontend), 0u);
+  EXPECT_FALSE(readings.catch_up(kP).has_value()) << "offsets of a log that is gone";
+  settle(old, sequence, old.targets);
+}
+
 TEST_F(ReadingsTest, WhoIsAwayWhenAPartitionStartsMissesItFromItsFirstOffset) {
   readings.open_live(PartitionId{1}, Offset{0}, {}, Offset{0});
   readings.leave_out(kFrontend);

@@ -397,6 +397,35 @@ TEST_P(StartPositionTest, Row) {
 INSTANTIATE_TEST_SUITE_P(Rules, StartPositionTest, ::testing::ValuesIn(kRows),
                          [](const auto& row) { return row.param.name; });
 
+// A topic that was made anew may have grown past the stored offset by the time it is looked at.
+TEST(StartPosition, AnOffsetThatTheLogRefusedIsFoundByTime) {
+  struct {
+    std::int64_t low;
+    bool by_time;
+  } const rows[] = {{0, true}, {300, true}, {301, false}};
+  for (const auto& row : rows) {
+    StartFacts facts;
+    facts.from_state = at(300, hours(2));
+    facts.cluster = "here";
+    facts.now = kNow;
+    facts.offset_refused = true;
+    StartPosition start(facts);
+    start.on_ends({Offset(row.low), Offset(900)});
+    const StartStep step = start.next();
+    ASSERT_EQ(std::holds_alternative<FindTime>(step), row.by_time) << row.low;
+    if (!row.by_time) {  // before the beginning: retention, and the offset means what it did
+      EXPECT_EQ(std::get<OpenAt>(step).lost, 1);
+      continue;
+    }
+    EXPECT_EQ(std::get<FindTime>(step).time, kNow - hours(2) - minutes(10));
+    start.on_found(Offset(row.low + 5));
+    EXPECT_EQ(std::get<OpenAt>(start.next()).offset.value(), row.low + 5);
+    EXPECT_EQ(std::get<OpenAt>(start.next()).reason,
+              "the stored offset 300 is of a log that is gone, by time at offset " +
+                  std::to_string(row.low + 5));
+  }
+}
+
 TEST(StartPosition, AgesLongerThanTimeDoNotWrap) {
   StartFacts facts;
   facts.now = WallTime(hours(1));

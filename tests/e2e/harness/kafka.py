@@ -72,11 +72,12 @@ class Kafka(Server):
         self.address = f'127.0.0.1:{self.port}'
         self.secure_address = f'127.0.0.1:{free_port()}' if tls else None
         self._tls = tls
+        self.cluster = self._id()
         data = self.folder / 'data'
         data.mkdir()
         # What the storage tool would write when it formats the folder, without waiting for a JVM.
         (data / 'meta.properties').write_text(
-            f'version=1\ncluster.id={self._id()}\nnode.id=1\ndirectory.id={self._id()}\n')
+            f'version=1\ncluster.id={self.cluster}\nnode.id=1\ndirectory.id={self._id()}\n')
         self._controller_port = free_port()
         self.write_properties()
 
@@ -138,6 +139,44 @@ class Kafka(Server):
             input=text, text=True, capture_output=True, timeout=120)
         if done.returncode != 0:
             raise AssertionError(f'kcat could not write to {topic}: {done.stderr}')
+
+    def produce_at(self, topic, records, partition=0):
+        """Writes (datetime, value) pairs: the log's timestamps are these."""
+        stamped = [(int(when.timestamp() * 1000), value) for when, value in records]
+        self.retry(lambda: kafka_wire.produce(self.address, topic, stamped, partition))
+
+    @staticmethod
+    def retry(ask):
+        """A broker that has just made a topic, or has no positions yet, asks for some patience."""
+        def done():
+            try:
+                ask()
+                return True
+            except kafka_wire.KafkaError as error:
+                if error.code not in kafka_wire.NOT_YET:
+                    raise
+                return False
+        wait_for(done, 20, 'the broker takes it')
+
+    def delete_topic(self, topic):
+        kafka_wire.delete_topic(self.address, topic)
+        wait_for(lambda: kafka_wire.partitions(self.address, topic) == 0, 20, f'{topic} is gone')
+
+    def delete_records(self, topic, before, partition=0):
+        """What retention does to everything below the offset `before`."""
+        kafka_wire.delete_records(self.address, topic, before, partition)
+
+    def forget(self, group):
+        """What happens to a group's positions that expire."""
+        kafka_wire.find_coordinator(self.address, group)
+        self.retry(lambda: kafka_wire.delete_group(self.address, group))
+
+    def commit(self, group, topic, offset, when, cluster, partition=0):
+        """Stores a position as the program does."""
+        metadata = f'v1 {int(when.timestamp() * 1000)} {cluster}'
+        kafka_wire.find_coordinator(self.address, group)
+        self.retry(lambda: kafka_wire.commit(self.address, group, topic, offset, metadata,
+                                              partition))
 
     def consume(self, topic, count):
         """The first `count` values of a topic, by kcat."""

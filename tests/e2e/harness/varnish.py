@@ -31,6 +31,12 @@ sub vcl_recv {{
   return (hash);
 }}
 
+sub vcl_miss {{
+  if (req.http.Cache-Control == "only-if-cached") {{
+    return (synth(504, "Not cached"));
+  }}
+}}
+
 sub vcl_purge {{
   return (synth(204, "Purged"));
 }}
@@ -87,6 +93,11 @@ class Varnish(Server):
 
     def get(self, host, target):
         return http_client.request(self.address, 'GET', target, host)
+
+    def cached(self, host, target):
+        """Whether it holds the page, without fetching it."""
+        return http_client.request(self.address, 'GET', target, host,
+                                   {'Cache-Control': 'only-if-cached'}).status == 200
 
     def purge(self, host, target, unix=False):
         address = self.unix_address if unix else self.address
