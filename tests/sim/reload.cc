@@ -81,7 +81,8 @@ void World::change_config() {
       break;
     case 4: {  // one that was removed comes back while it is still on its way out, or later
       if (gone_.empty() || targets >= kMostTargets) break;
-      const auto [name, endpoint] = gone_.back();
+      const std::string name = gone_.back().first;
+      const Endpoint endpoint = gone_.back().second;
       gone_.pop_back();
       const auto home = std::find_if(config_.layers.begin(), config_.layers.end(),
                                      [&name](const LayerConfig& one) { return one.name == name; });
