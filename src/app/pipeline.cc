@@ -104,6 +104,7 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
   }
   CHECK(!targets_.empty() && targets_.size() <= kMaxTargets);
   dispatcher_.set_listener(this);
+  room_of_all_ = journeys_.room();
 }
 
 void Pipeline::start() {
@@ -200,7 +201,8 @@ void Pipeline::watch_targets() {
     fact.pending = journeys_.pending(target.id);
     fact.idle = coalescer_.waiting(target.id) == 0;
   }
-  const bool tight = journeys_.room() < config_.coalesce.capacity / 8;
+  // Of the room there was: URLs are counted at their longest, so it may be far below the capacity.
+  const bool tight = journeys_.room() < room_of_all_ / 8;
   more_to_drop_ = false;
   for (const Target& target : targets_) {
     const Absences::Verdict verdict = absences_.judge(target.id, facts_, tight, clock_.now());

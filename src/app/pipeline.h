@@ -164,7 +164,8 @@ class Pipeline : public RecordSink,
   bool more_to_read_{false};
   bool more_to_drop_{false};
   bool held_back_{false};       // something was not read for want of room
-  std::uint64_t held_room_{0};  // the room there was then
+  std::uint64_t room_of_all_{0};  // with nothing unfinished
+  std::uint64_t held_room_{0};    // the room there was then
   bool stalled_{false};
   MonoTime backlog_at_{};  // when the backlog was looked at last, and told last
   MonoTime backlog_told_{};

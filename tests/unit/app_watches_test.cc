@@ -60,7 +60,7 @@ PurgeConfig two_layers() {
   config.behind_after = seconds(60);
   config.coalesce.window = milliseconds(100);
   config.coalesce.clock_margin = seconds(2);
-  config.coalesce.capacity = 100;
+  config.coalesce.capacity = 10000;  // of which `bytes` allows a tenth, of the longest URLs
   config.coalesce.bytes = 1 << 20;
   for (const std::uint16_t port : {kBackend, kFrontend}) {
     LayerConfig layer;
@@ -187,6 +187,14 @@ TEST_F(WatchesTest, ACacheThatDeniesIsTold) {
                                  R"("target_state":"denied"})"),
             std::string::npos)
       << outcome.targets;
+}
+
+// With one event unfinished the table is not full, however long URLs might be.
+TEST_F(WatchesTest, AnEmptyTableLeavesNobodyOut) {
+  transport_.cache(kFrontend).denies = true;
+  append("http://h/a", "id");
+  run(seconds(30));
+  EXPECT_EQ(pipeline_->unfinished(), 1u);
 }
 
 TEST_F(WatchesTest, ACacheThatIsDownIsTold) {
