@@ -340,9 +340,9 @@ class TestOutbox(ServerTestCase):
                            {'intake': {'http': {'listen': [address], 'purge_topic': 'read'}}})
         daemon.launch()
         wait_for(lambda: http_client.answers(address), 20, 'events are taken')
-        events = [json.dumps({'meta': {'stream': 'later', 'id': str(n)}}) for n in range(20)]
-        for event in events:
-            self.assertEqual(post(address, event).status, 201)
+        for n in range(20):
+            meta = {'stream': 'later', 'id': str(n), 'uri': f'https://{HOST}/{n}'}
+            self.assertEqual(post(address, json.dumps({'meta': meta})).status, 201)
         daemon.wait_metric('purgeline_outbox_failures_total', 1, timeout=90)
         self.assertEqual(daemon.metric('purgeline_outbox_waiting_events'), 20)
         self.assertIn('later', daemon.readiness().body)

@@ -27,7 +27,7 @@ bool is_of_an_intake(const std::string& name) {
 }
 
 // The simulated world has no journal; store_journal_test sees each of these change, and
-// kafka_outbox_test those of the outbox.
+// tests/e2e/test_journal.py those of the outbox.
 bool is_of_the_journal(const std::string& name) {
   return name.starts_with("purgeline_journal_") || name.starts_with("purgeline_outbox_");
 }
