@@ -22,6 +22,7 @@ constexpr Duration kLastWords = std::chrono::seconds(1);  // for what is on its 
 constexpr std::size_t kPage = 512;                        // events that one reading may bring
 // A message's opaque word: the topic's number above, the offset below.
 constexpr unsigned kOffsetBits = 48;
+constexpr unsigned kTopicBits = 16;
 
 struct EventDeleter {
   void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
@@ -187,6 +188,10 @@ void KafkaOutbox::look() {
     auto line = std::find_if(lines_.begin(), lines_.end(),
                              [&](const Line& one) { return one.topic == topic.name; });
     if (line == lines_.end()) {
+      if (lines_.size() + 1 >= std::size_t{1} << kTopicBits) {
+        trouble_ = "more topics than can be forwarded; " + topic.name + " is kept";
+        continue;
+      }
       lines_.emplace_back();
       line = std::prev(lines_.end());
       line->topic = topic.name;
