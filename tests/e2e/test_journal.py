@@ -319,6 +319,8 @@ class TestOutbox(ServerTestCase):
         daemon.launch()
         wait_for(lambda: http_client.answers(address), 20, 'it takes events without a broker')
         purge(100)
+        self.assertEqual(daemon.stop(), 0)  # which waits for no broker either
+        daemon.launch()
         kafka.start()
         wait_for(lambda: daemon.metric('purgeline_outbox_waiting_events') == 0, 60, 'none waits')
         # The kill may have come before what was confirmed was noted; then it is there twice.
