@@ -163,7 +163,7 @@ class Pipeline : public RecordSink,
   std::size_t next_partition_{0};     // where reading begins in this turn
   bool more_to_read_{false};
   bool more_to_drop_{false};
-  bool held_back_{false};       // something was not read for want of room
+  bool held_back_{false};         // something was not read for want of room
   std::uint64_t room_of_all_{0};  // with nothing unfinished
   std::uint64_t held_room_{0};    // the room there was then
   bool stalled_{false};
