@@ -55,6 +55,8 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
     absences_.add(spec.id);
     dispatcher_.add(spec);
     facts_[spec.id.value()] = AbsenceFacts{};
+    if (watches_ != nullptr)
+      watches_->name(spec.id, targets_[spec.id].layer, targets_[spec.id].name);
     log_.write(LogLevel::info, "target added",
                {{"target", targets_[spec.id].name},
                 {"layer", targets_[spec.id].layer},

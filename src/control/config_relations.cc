@@ -1,6 +1,7 @@
 #include <re2/re2.h>
 #include <re2/set.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -56,9 +57,28 @@ class Relations {
     check_intakes(config_.intake, [this](const std::string& path, Complaint complaint) {
       report(path, std::move(complaint));
     });
+    check_read();
   }
 
  private:
+  // What comes as a purge has to be purged here as well: this daemon reads log.kafka.topics.
+  void check_read() {
+    if (config_.log.kafka.brokers.empty()) return;
+    const auto read = [this](const std::vector<Endpoint>& addresses, const std::string& topic,
+                             const char* path) {
+      const auto& topics = config_.log.kafka.topics;
+      if (addresses.empty() || topic.empty()) return;
+      if (std::find(topics.begin(), topics.end(), topic) != topics.end()) return;
+      report(path, {"is a topic that is not read here", topic, "one of log.kafka.topics", ""});
+    };
+    const IntakeConfig& intake = config_.intake;
+    read(intake.http.listen, intake.http.purge_topic, "intake.http.purge_topic");
+    read(intake.htcp.listen, intake.htcp.topic, "intake.htcp.topic");
+    if (intake.htcp.listen.empty()) {
+      read(intake.htcp.groups, intake.htcp.topic, "intake.htcp.topic");
+    }
+  }
+
   void check_state_dir() {
     const std::string& folder = config_.state_dir;
     if (folder.empty() || folder[0] != '/') {
