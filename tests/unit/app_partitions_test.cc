@@ -21,17 +21,24 @@ class NoSource final : public Source {
   std::size_t read(CursorId, std::size_t, RecordSink&) override { return 0; }
   [[nodiscard]] Offset position(CursorId) const override { return Offset(0); }
   [[nodiscard]] std::optional<LogEnds> ends(PartitionId) const override { return std::nullopt; }
-  void ask_ends(PartitionId, std::uint64_t) override {}
-  void find(PartitionId, WallTime, std::uint64_t) override {}
+  void ask_ends(PartitionId, std::uint64_t number) override { question = number; }
+  void find(PartitionId, WallTime, std::uint64_t number) override { question = number; }
   void stop() override {}
+
+  std::uint64_t question{0};
 };
 
 class NoStore final : public OffsetStore {
  public:
-  void start(OffsetStoreListener&) override {}
+  void start(OffsetStoreListener& its) override { listener = &its; }
   void load(PartitionId, const PartitionName&) override {}
-  void commit(std::span<const Commit>) override {}
+  void commit(std::span<const Commit> some) override {
+    commits.insert(commits.end(), some.begin(), some.end());
+  }
   void poll() override {}
+
+  OffsetStoreListener* listener{nullptr};
+  std::vector<Commit> commits;
 };
 
 class Lines final : public EventLog {
@@ -74,6 +81,27 @@ TEST_F(PartitionsTest, TheLogCountsAsReachableOnceItHasAnswered) {
   EXPECT_EQ(partitions.log_errors(), 1u);
   EXPECT_EQ(log.events,
             (std::vector<std::string>{"log unreachable a:1: refused", "log reachable "}));
+}
+
+TEST_F(PartitionsTest, NothingIsCommittedBetweenTwoClusters) {
+  const PartitionId id(0);
+  partitions.start();
+  partitions.on_cluster("here");
+  partitions.on_partition(id, {"t", 0});
+  log_store.listener->on_loaded(id, Position{Offset(5), clock.wall(), "here"});
+  local_store.listener->on_loaded(id, std::optional<Position>());
+  partitions.on_ends(id, source.question, LogEnds{Offset(0), Offset(5)});
+  if (!partitions.all_reading()) partitions.on_found(id, source.question, Offset(5));
+  if (!partitions.all_reading()) partitions.on_found(id, source.question, Offset(5));
+  ASSERT_TRUE(partitions.all_reading());
+  partitions.on_cluster("there");
+  EXPECT_FALSE(partitions.all_reading());
+  for (int i = 0; i < 3; ++i) {
+    clock.advance(std::chrono::seconds(2));
+    partitions.turn();
+  }
+  EXPECT_TRUE(log_store.commits.empty());
+  EXPECT_TRUE(local_store.commits.empty());
 }
 
 }  // namespace

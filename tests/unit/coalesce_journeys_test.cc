@@ -21,9 +21,9 @@ constexpr TargetId kFrontend{1};
 
 struct Bench : JourneySink {
   explicit Bench(std::vector<std::vector<TargetId>> layers = {{kBackend}, {kFrontend}},
-                 Duration window = milliseconds(100))
+                 Duration window = milliseconds(100), std::uint32_t joins = 900)
       : all(mask(layers)),
-        coalescer({300, 8 << 20, 900, 3, window}, clock),
+        coalescer({300, 8 << 20, joins, 3, window}, clock),
         journeys({300, seconds(1), std::move(layers)}, coalescer, clock, *this) {}
 
   void on_target_done(const EventTicket& ticket, TargetId target) override {
@@ -263,9 +263,19 @@ TEST(Journeys, ALayerWithTwoTargetsIsDoneWhenBothHaveAnswered) {
   EXPECT_EQ(b.finished.size(), 1u);
 }
 
+TEST(Journeys, AFullTableDropsNothing) {
+  Bench b({{kBackend}, {kFrontend}}, milliseconds(100), 300);  // as many as there are events
+  for (std::uint64_t key = 0; key < 300; ++key) b.event(key);
+  EXPECT_EQ(b.journeys.room(), 0u);
+  for (int i = 0; i < 300; ++i) b.answer(b.take(kBackend));
+  for (int i = 0; i < 300; ++i) b.answer(b.take(kFrontend));
+  EXPECT_EQ(b.finished.size(), 300u);
+}
+
 TEST(Journeys, VersionOfTheNextLayerIsTheLatestAnswerOfAllTargets) {
   Bench b({{TargetId{0}, TargetId{1}}, {TargetId{2}}}, milliseconds(0));
   b.event(7);
+  b.clock.advance(milliseconds(1));
   b.answer(b.take(TargetId{0}));
   const DeliveryId slow = b.take(TargetId{1});
   // Meanwhile another event's purge of layer 2 starts: before the slow target has answered.
