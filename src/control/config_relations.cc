@@ -56,9 +56,24 @@ class Relations {
     check_intakes(config_.intake, [this](const std::string& path, Complaint complaint) {
       report(path, std::move(complaint));
     });
+    check_kept();
   }
 
  private:
+  // What is taken in has to be kept: better no start than an address that somebody believes in.
+  void check_kept() {
+    if (config_.log.kafka.brokers.empty()) return;
+    const IntakeConfig& intake = config_.intake;
+    const auto kept = [this](const std::vector<Endpoint>& addresses, const char* path) {
+      if (addresses.empty()) return;
+      report(path, {"takes events that nothing would keep, because the log is Kafka", "",
+                    "log.journal instead of log.kafka", ""});
+    };
+    kept(intake.http.listen, "intake.http.listen");
+    kept(intake.htcp.listen, "intake.htcp.listen");
+    kept(intake.htcp.groups, "intake.htcp.groups");
+  }
+
   void check_state_dir() {
     const std::string& folder = config_.state_dir;
     if (folder.empty() || folder[0] != '/') {

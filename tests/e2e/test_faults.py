@@ -12,8 +12,8 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from harness import (Kafka, LyingProxy, Origin, Purgeline, ServerTestCase, TrafficServer, Varnish,
-                     main, purge_event, start_all, wait_for)
+from harness import (Kafka, LyingProxy, OnSmallDisk, Origin, Purgeline, ServerTestCase,
+                     TrafficServer, Varnish, main, purge_event, start_all, wait_for)
 
 HOST = 'en.example.org'
 OUTAGE = 30  # seconds that a broker stands still
@@ -164,28 +164,6 @@ class TestStandstill(FaultTestCase):
         self.publish(after)
         daemon.wait_committed(self.kafka, self.topic)
         self.assert_fresh(after, version)
-
-
-class OnSmallDisk(Purgeline):
-    """Its state folder is a file system of its own, of half a megabyte."""
-
-    def command(self):
-        script = 'mount -t tmpfs -o size=512k tmpfs "$0" && exec "$@"'
-        root = [] if os.geteuid() == 0 else ['--map-root-user']
-        return ['unshare', '--mount', *root, 'sh', '-c', script, f'{self.folder}/state',
-                *super().command()]
-
-    def filler(self):
-        """A file beside state.db, seen from outside the daemon's mounts."""
-        return Path(f'/proc/{self.pid()}/root{self.folder}/state/filler')
-
-    def fill_disk(self):
-        with open(self.filler(), 'wb', buffering=0) as file:
-            try:
-                while file.write(b'\0' * 4096) == 4096:
-                    pass
-            except OSError:
-                pass
 
 
 class TestDisk(FaultTestCase):

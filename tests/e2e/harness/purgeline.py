@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 from . import http_client
 from .process import Server, ServerFailed, free_port, wait_for
@@ -45,7 +46,8 @@ def merge(base, changes):
 class Purgeline(Server):
     """`layers` is a list of (name, [addresses]) in refill order; `changes` go over the whole file.
 
-    Its group and its state folder stay the same over stop(), kill() and start().
+    Without a Kafka its log is the journal. Its group and its state folder stay the same over
+    stop(), kill() and start().
     """
 
     name = 'purgeline'
@@ -55,10 +57,12 @@ class Purgeline(Server):
         super().__init__()
         self.group = f'purgeline-{os.path.basename(self.folder)}'
         self.admin = f'127.0.0.1:{free_port()}'
+        log = {'journal': {}} if kafka is None else {
+            'kafka': {'brokers': [kafka.address], 'topics': topics, 'group': self.group,
+                      'start_at': 'earliest'}}
         base = {
             'state_dir': f'{self.folder}/state',
-            'log': {'kafka': {'brokers': [kafka.address], 'topics': topics, 'group': self.group,
-                              'start_at': 'earliest'}},
+            'log': log,
             'purge': {'layers': [{'name': name, 'targets': list(targets)}
                                  for name, targets in layers]},
             'admin': {'listen': self.admin},
@@ -109,6 +113,30 @@ class Purgeline(Server):
         end = kafka.end_offset(topic, partition)
         wait_for(lambda: kafka.committed(self.group, topic, partition) >= end, timeout,
                  f'{topic}[{partition}] is committed up to {end}', pause=0.1)
+
+
+class OnSmallDisk(Purgeline):
+    """Its state folder is a file system of its own."""
+
+    size = '512k'
+
+    def command(self):
+        script = 'mount -t tmpfs -o size=$1 tmpfs "$0" && shift && exec "$@"'
+        root = [] if os.geteuid() == 0 else ['--map-root-user']
+        return ['unshare', '--mount', *root, 'sh', '-c', script, f'{self.folder}/state',
+                self.size, *super().command()]
+
+    def filler(self):
+        """A file beside state.db, seen from outside the daemon's mounts."""
+        return Path(f'/proc/{self.pid()}/root{self.folder}/state/filler')
+
+    def fill_disk(self):
+        with open(self.filler(), 'wb', buffering=0) as file:
+            try:
+                while file.write(b'\0' * 4096) == 4096:
+                    pass
+            except OSError:
+                pass
 
 
 def run_cli(*arguments, timeout=60):

@@ -1,0 +1,117 @@
+#include "app/daemon.h"
+
+#include <chrono>
+#include <memory>
+
+namespace purgeline {
+namespace {
+
+using cli::ExitStatus;
+
+ControlOptions control_options(const Config& config, const BuildInfo& build) {
+  ControlOptions options;
+  options.listen = config.admin.listen;
+  options.compat = config.admin.compat;
+  options.build = build;
+  options.supervisor = Supervisor::from_environment();
+  return options;
+}
+
+ProcessMetrics process_metrics(WallTime loaded, const LogOutput& log) {
+  ProcessMetrics metrics;
+  metrics.config_last_reload_successful = 1;
+  metrics.config_last_reload_success_timestamp =
+      static_cast<double>(loaded.time_since_epoch().count()) * 1e-9;
+  metrics.log_lines_dropped = log.dropped();
+  return metrics;
+}
+
+}  // namespace
+
+Daemon::Daemon(const Config& config, const BuildInfo& build, LogOutput& log)
+    : config_(config), build_(build), log_(log), loaded_at_(clock_.wall()) {}
+
+Daemon::~Daemon() {
+  stop();
+}
+
+ExitStatus Daemon::run() {
+  if (const auto status = start()) return *status;
+  ended_.get_future().wait();
+  const bool clean = shard_->wait();
+  log_closed_ = shard_->log_closed().wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  stop();
+  // What was not committed is read and purged again; that loses nothing, and is no failure of a
+  // stop.
+  if (!clean) {
+    log_.warning("stopped before everything was committed", {{"effect", "it is purged again"}});
+  }
+  return ExitStatus::done;
+}
+
+std::optional<ExitStatus> Daemon::start() {
+  if (const auto trouble = stores_.open(config_)) return failed(trouble->first, trouble->second);
+  shard_.emplace(config_, stores_.store(), log_, board_, heartbeat_);
+  shard_->set_journal(stores_.journal());
+  shard_->set_on_end([this] { ended_.set_value(); });
+  make_control();
+  // Addresses first: one that is taken must not stop a shard that already purges.
+  if (Intakes::wanted(config_.intake)) {
+    make_intakes();
+    if (const Status status = intakes_->start(); !status) {
+      return failed("intake not usable", status.error());
+    }
+  }
+  if (const Status status = control_->start(); !status) {
+    return failed("admin address not usable", status.error());
+  }
+  if (const Status status = shard_->start(); !status) return failed("not started", status.error());
+  return std::nullopt;
+}
+
+void Daemon::make_control() {
+  ControlCallbacks callbacks;
+  callbacks.on_stop = [this](int) {
+    on_stop();
+  };
+  callbacks.on_reload = [this] {
+    log_.warning("reload not available", {{"effect", "restart to read a changed configuration"}});
+  };
+  callbacks.on_hopeless = [this] {
+    log_.flush(std::chrono::seconds(1));
+  };
+  callbacks.process = [this] {
+    return process_metrics(loaded_at_, log_);
+  };
+  callbacks.intakes = [this](MetricsSnapshot& snapshot) {
+    if (intakes_) intakes_->add_metrics(snapshot);
+  };
+  callbacks.on_close = [this] {
+    if (intakes_) intakes_->stop();
+  };
+  control_.emplace(
+      control_options(config_, build_), board_, heartbeat_, log_,
+      [] { return std::make_unique<SystemClock>(); }, std::move(callbacks));
+}
+
+void Daemon::make_intakes() {
+  intakes_.emplace(control_->context(), config_.intake, build_.version,
+                   IntakeSeams{*stores_.journal(), nullptr, intake_clock_, intake_random_, log_});
+}
+
+void Daemon::on_stop() {
+  if (intakes_) intakes_->refuse();
+  shard_->stop();
+}
+
+void Daemon::stop() {
+  stores_.stop_journal();
+  if (control_) control_->stop();
+}
+
+ExitStatus Daemon::failed(const char* what, const Error& error) {
+  log_.error(what, {{"why", error.detail}});
+  return error.code == Errc::invalid ? ExitStatus::configuration : ExitStatus::failed;
+}
+
+}  // namespace purgeline

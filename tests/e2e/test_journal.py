@@ -1,0 +1,272 @@
+"""The intakes and the journal, without Kafka: what was acknowledged is purged on both layers.
+
+PURGELINE_TEST_KILLS says how often the daemon is killed under clients that post.
+"""
+
+import http.client
+import json
+import os
+import random
+import socket
+import struct
+import threading
+
+from harness import (OnSmallDisk, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer,
+                     Varnish, free_port, http_client, main, purge_event, run_cli, start_all,
+                     wait_for)
+
+HOST = 'en.example.org'
+KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
+CLIENTS = 8
+
+
+def clear_packet(uri):
+    """A CLR as MediaWiki sends it."""
+    def counted(text):
+        return struct.pack('!H', len(text)) + text
+    specifier = counted(b'HEAD') + counted(uri.encode()) + counted(b'HTTP/1.0') + counted(b'')
+    data = struct.pack('!BBIH', 0x04, 0, 1, 0) + specifier
+    body = struct.pack('!H', len(data) + 2) + data + struct.pack('!H', 2)
+    return struct.pack('!HBB', len(body) + 4, 0, 0) + body
+
+
+class JournalTestCase(ServerTestCase):
+    def daemon(self, backend, frontend, changes=None, make=Purgeline):
+        self.http = f'127.0.0.1:{free_port()}'
+        self.htcp = f'127.0.0.1:{free_port()}'
+        intake = {'http': {'listen': [self.http]}, 'htcp': {'listen': [self.htcp]}}
+        return make(None, [], [('backend', [backend]), ('frontend', [frontend])],
+                    {'intake': intake, **(changes or {})})
+
+    def purge(self, page):
+        return http_client.request(self.http, 'PURGE', page, HOST)
+
+    def purge_absolute(self, page):
+        return http_client.request(self.http, 'PURGE', f'http://{HOST}{page}', HOST)
+
+    def post(self, pages):
+        body = json.dumps([json.loads(purge_event(f'https://{HOST}{page}')) for page in pages])
+        return post(self.http, body)
+
+    def send_packet(self, page):
+        name, port = self.htcp.split(':')
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(clear_packet(f'http://{HOST}{page}'), (name, int(port)))
+
+
+def post(address, body):
+    name, port = address.split(':')
+    connection = http.client.HTTPConnection(name, int(port), timeout=10)
+    try:
+        connection.request('POST', '/v1/events', body, {'Content-Type': 'application/json'})
+        return http_client.Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+class TestRealCaches(JournalTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.cleanup)
+        cls.backend = TrafficServer(cls.origin.address)
+        cls.frontend = Varnish(cls.backend.address)
+        cls.keep(cls.backend, cls.frontend)
+        start_all(cls.backend, cls.frontend)
+
+    def fill(self, pages):
+        for page in pages:
+            self.frontend.get(HOST, page)
+            wait_for(lambda page=page: self.backend.cached(HOST, page), 10, f'{page} is stored')
+
+    def assert_fresh(self, pages, version):
+        for page in pages:
+            wait_for(lambda page=page: f'version {version}' in self.frontend.get(HOST, page).body,
+                     20, f'{page} is new')
+            self.assertIn(f'version {version}', self.backend.get(HOST, page).body)
+
+    def test_each_way_in_purges_both_caches(self):
+        names = ('origin-form', 'absolute-form', 'posted', 'htcp')
+        pages = [f'/wiki/{name}?a=%2F' for name in names]
+        self.fill(pages)
+        daemon = self.daemon(self.backend.address, self.frontend.unix_address).start()
+        version = self.origin.bump()
+        for answer in (self.purge(pages[0]), self.purge_absolute(pages[1])):
+            self.assertEqual(answer.status, 200, answer)
+            self.assertIn('x-purgeline-id', answer.headers)
+        self.assertEqual(self.post(pages[2:3]).status, 201)
+        self.send_packet(pages[3])
+        self.assert_fresh(pages, version)
+        self.assertEqual(daemon.metric('purgeline_intake_http_events_total', outcome='accepted'), 3)
+        self.assertEqual(
+            daemon.metric('purgeline_intake_htcp_packets_total', outcome='accepted'), 1)
+        daemon.wait_metric('purgeline_journal_appended_events_total', 4)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_a_page_that_was_purged_while_a_cache_was_away_is_purged_after_a_restart(self):
+        pages = [f'/wiki/away/{n}' for n in range(20)]
+        self.fill(pages)
+        daemon = self.daemon(self.backend.address, self.frontend.unix_address,
+                             {'purge': {'drain_grace': '0s'}}).start()
+        version = self.origin.bump()
+        self.frontend.pause()
+        self.addCleanup(self.frontend.resume)
+        self.assertEqual(self.post(pages).status, 201)
+        self.assertEqual(daemon.stop(), 0)
+        self.frontend.resume()
+        daemon.start()
+        self.assert_fresh(pages, version)
+
+
+class TestConfiguration(JournalTestCase):
+    def test_an_address_that_is_taken_ends_the_start_with_1(self):
+        daemon = self.daemon('127.0.0.1:1', '127.0.0.1:2')
+        name, port = self.http.split(':')
+        with socket.create_server((name, int(port))):
+            done = run_cli('run', '-c', daemon.config)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(self.http, done.stderr)
+
+    def test_a_token_that_cannot_be_read_is_a_mistake_in_the_configuration(self):
+        daemon = self.daemon('127.0.0.1:1', '127.0.0.1:2')
+        text = daemon.config.read_text()
+        daemon.config.write_text(text.replace('  http:\n', '  http:\n    token_file: /nowhere\n'))
+        done = run_cli('run', '-c', daemon.config)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn('/nowhere', done.stderr)
+
+
+class Client(threading.Thread):
+    """Asks for purges of pages of its own until it is stopped; keeps those acknowledged."""
+
+    def __init__(self, number, address):
+        super().__init__(daemon=True)
+        self.number = number
+        self.address = address
+        self.acknowledged = []
+        self.over = threading.Event()
+
+    def run(self):
+        count = 0
+        while not self.over.is_set():
+            pages = [f'/{self.number}/{count + n}' for n in range(1 + self.number % 4)]
+            count += len(pages)
+            if self.ask(pages):
+                self.acknowledged += pages
+            else:
+                self.over.wait(0.02)  # the daemon is away
+
+    def ask(self, pages):
+        try:
+            if len(pages) == 1:
+                return http_client.request(self.address, 'PURGE', pages[0], HOST).status == 200
+            events = [json.loads(purge_event(f'https://{HOST}{page}')) for page in pages]
+            return post(self.address, json.dumps(events)).status == 201
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+class TestNothingLost(JournalTestCase):
+    def setUp(self):
+        super().setUp()
+        self.sinks = [PurgeSink(), PurgeSink()]
+        for sink in self.sinks:
+            self.addCleanup(sink.cleanup)
+
+    def sink_daemon(self, **more):
+        # So long a deadline that no purge is ever sent ahead of the layer before.
+        return self.daemon(*[sink.address for sink in self.sinks],
+                           {'purge': {'layer_deadline': '10m'}}, **more)
+
+    def wait_purged(self, pages):
+        for sink in self.sinks:
+            wait_for(lambda sink=sink: {(HOST, page) for page in pages} <= set(sink.urls(HOST)),
+                     60, f'all {len(pages)} pages are purged')
+        backend, frontend = self.sinks
+        answered = {}
+        for _, answered_at, *url in backend.seen:
+            answered.setdefault(tuple(url), answered_at)
+        early = [url for read_at, _, *url in frontend.seen
+                 if url[0] == HOST and answered[tuple(url)] > read_at]
+        self.assertEqual(early, [])
+
+    def test_kill_9_under_clients_loses_nothing_that_was_acknowledged(self):
+        daemon = self.sink_daemon().start()
+        clients = [Client(number, self.http) for number in range(CLIENTS)]
+        for client in clients:
+            self.addCleanup(client.over.set)
+            client.start()
+        for _ in range(KILLS):
+            before = sum(len(client.acknowledged) for client in clients)
+            step = random.randint(1, 400)
+            wait_for(lambda before=before, step=step:
+                     sum(len(client.acknowledged) for client in clients) >= before + step, 60,
+                     f'{step} more are acknowledged after {before}', pause=0.001)
+            daemon.kill()
+            daemon.start()
+        for client in clients:
+            client.over.set()
+        for client in clients:
+            client.join()
+        self.wait_purged([page for client in clients for page in client.acknowledged])
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_a_stop_answers_what_it_took(self):
+        daemon = self.sink_daemon().start()
+        clients = [Client(number, self.http) for number in range(CLIENTS)]
+        for client in clients:
+            self.addCleanup(client.over.set)
+            client.start()
+        wait_for(lambda: all(client.acknowledged for client in clients), 30, 'all are posting')
+        self.assertEqual(daemon.stop(), 0)
+        for client in clients:
+            client.over.set()
+        for client in clients:
+            client.join()
+        daemon.start()
+        self.wait_purged([page for client in clients for page in client.acknowledged])
+
+    def test_what_comes_during_a_stop_is_told_to_come_later(self):
+        silent = socket.create_server(('127.0.0.1', 0))  # a cache that never answers
+        self.addCleanup(silent.close)
+        daemon = self.daemon(self.sinks[0].address, f'127.0.0.1:{silent.getsockname()[1]}').launch()
+        wait_for(lambda: http_client.answers(self.http), 20, 'events are taken')
+        self.assertEqual(self.purge('/before').status, 200)
+        wait_for(lambda: self.sinks[0].urls(HOST), 20, 'a purge is under way')
+        daemon.terminate()
+        answer = wait_for(lambda: self.answer_of('/after', 503), 8, 'a purge is refused', pause=0)
+        self.assertIn('retry-after', answer.headers)
+        self.assertEqual(daemon.wait(), 0)
+
+    def answer_of(self, page, status):
+        answer = self.purge(page)
+        return answer if answer.status == status else None
+
+    def test_a_full_disk_is_told_and_passes(self):
+        daemon = self.sink_daemon(make=Small).start()
+        daemon.fill_disk()
+        pages = []
+
+        def refused():
+            pages.append(f'/full/{len(pages)}')
+            answer = self.purge(pages[-1])
+            if answer.status != 200:
+                pages.pop()
+            return answer if answer.status == 503 else None
+
+        answer = wait_for(refused, 30, 'a purge is refused', pause=0)
+        self.assertIn('retry-after', answer.headers)
+        wait_for(lambda: daemon.readiness().status == 503, 10, 'it is not ready')
+        self.assertIn('disk', daemon.readiness().body)
+        daemon.filler().unlink()
+        wait_for(lambda: self.purge('/room').status == 200, 20, 'there is room again')
+        daemon.wait_ready()
+        self.wait_purged([*pages, '/room'])
+
+
+class Small(OnSmallDisk):
+    size = '16m'
+
+
+if __name__ == '__main__':
+    main()
