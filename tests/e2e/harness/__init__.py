@@ -12,7 +12,6 @@ from .testcase import ServerTestCase, main
 from .traffic_server import TrafficServer
 from .varnish import Varnish
 
-<<<<<<< HEAD
 __all__ = ['Certificates', 'Kafka', 'LyingProxy', 'MediaWiki', 'OnSmallDisk', 'Origin',
            'PurgeSink', 'Purgeline', 'ServerFailed', 'ServerTestCase', 'TrafficServer', 'Varnish',
            'free_port', 'http_client', 'main', 'purge_event', 'run_cli', 'start_all', 'wait_for']

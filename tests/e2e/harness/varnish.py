@@ -104,6 +104,14 @@ class Varnish(Server):
             self.admin('vcl.load', f'reload{self._reloads}', str(self.folder / 'vcl'))
             self.admin('vcl.use', f'reload{self._reloads}')
 
+    def hide_socket(self, hidden):
+        """Nobody new gets to the socket for purges, or they do again."""
+        here, away = self.folder / 'purge.sock', self.folder / 'purge.away'
+        if hidden:
+            here.rename(away)
+        elif away.exists():
+            away.rename(here)
+
     def admin(self, *command):
         done = subprocess.run(['varnishadm', '-n', str(self.folder / 'state'), *command],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
