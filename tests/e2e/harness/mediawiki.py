@@ -70,6 +70,7 @@ class MediaWiki(Server):
 
     def __init__(self, settings=''):
         super().__init__()
+        self.host = HOST
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
         for folder in ('images', 'tmp', 'cache'):
@@ -143,7 +144,7 @@ class MediaWiki(Server):
     # Readers and editors; both come straight, not through a cache.
 
     def get(self, target):
-        return http_client.request(self.address, 'GET', target, HOST, timeout=60)
+        return http_client.request(self.address, 'GET', target, self.host, timeout=60)
 
     def edit(self, title, text):
         """Saves the page as a user who has logged in."""
@@ -173,14 +174,14 @@ class MediaWiki(Server):
             answer = self._api(action='query', meta='tokens', type=kind)
             return answer['query']['tokens'][f'{kind}token']
         done = self._api(action='clientlogin', username=USER, password=PASSWORD,
-                         logintoken=token('login'), loginreturnurl=f'http://{HOST}/')
+                         logintoken=token('login'), loginreturnurl=f'http://{self.host}/')
         if done['clientlogin']['status'] != 'PASS':
             raise WikiError(f'the wiki did not let {USER} in: {done}')
         self._token = token('csrf')
 
     def _api(self, files=None, **parameters):
         parameters['format'] = 'json'
-        headers = {'Host': HOST, 'Cookie': '; '.join(
+        headers = {'Host': self.host, 'Cookie': '; '.join(
             f'{name}={value}' for name, value in self._cookies.items())}
         if files:
             body, headers['Content-Type'] = multipart(parameters, files)
