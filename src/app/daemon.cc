@@ -29,7 +29,11 @@ ProcessMetrics process_metrics(WallTime loaded, const LogOutput& log) {
 }  // namespace
 
 Daemon::Daemon(const Config& config, const BuildInfo& build, LogOutput& log)
-    : config_(config), build_(build), log_(log), loaded_at_(clock_.wall()) {}
+    : config_(config),
+      build_(build),
+      log_(log),
+      loaded_at_(clock_.wall()),
+      watches_(config.purge.layers) {}
 
 Daemon::~Daemon() {
   stop();
@@ -53,6 +57,7 @@ std::optional<ExitStatus> Daemon::start() {
   if (const auto trouble = stores_.open(config_)) return failed(trouble->first, trouble->second);
   shard_.emplace(config_, stores_.store(), log_, board_, heartbeat_);
   shard_->set_journal(stores_.journal());
+  shard_->set_watches(&watches_);
   shard_->set_on_end([this] { ended_.set_value(); });
   make_control();
   // Addresses first: one that is taken must not stop a shard that already purges.
@@ -96,7 +101,7 @@ void Daemon::make_control() {
 
 void Daemon::make_intakes() {
   intakes_.emplace(control_->context(), config_.intake, build_.version,
-                   IntakeSeams{*stores_.journal(), nullptr, intake_clock_, intake_random_, log_});
+                   IntakeSeams{*stores_.journal(), &watches_, intake_clock_, intake_random_, log_});
 }
 
 void Daemon::on_stop() {
@@ -106,6 +111,7 @@ void Daemon::on_stop() {
 
 void Daemon::stop() {
   stores_.stop_journal();
+  watches_.close();
   if (control_) control_->stop();
 }
 

@@ -16,6 +16,7 @@
 
 #include "app/intakes.h"
 #include "app/shard.h"
+#include "app/shard_watches.h"
 #include "app/stores.h"
 #include "cli/exit_status.h"
 #include "control/control_thread.h"
@@ -54,6 +55,7 @@ class Daemon {
   SystemClock intake_clock_;  // the control thread's, as is the next
   SystemRandom intake_random_;
   Stores stores_;
+  ShardWatches watches_;
   SnapshotBoard board_;
   Heartbeat heartbeat_;
   std::promise<void> ended_;

@@ -16,7 +16,6 @@ constexpr std::size_t kReadBatch =
     512;  // records per partition and turn: a fraction of a millisecond
 
 constexpr std::size_t kDropBatch = 4096;  // deliveries of a target that is left out, per turn
-constexpr Duration kTellBacklog = seconds(30);
 
 std::vector<TargetSpec> target_specs(const PurgeConfig& config) {
   std::vector<TargetSpec> specs;
@@ -84,6 +83,7 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
       source_(seams.source),
       dead_letters_(seams.dead_letters),
       log_(seams.log),
+      watches_(seams.watches),
       layers_(layer_targets(specs_)),
       router_(std::move(hosts), config.max_age),
       coalescer_(coalescer_options(config, log), seams.clock),
@@ -104,6 +104,7 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
   }
   CHECK(!targets_.empty() && targets_.size() <= kMaxTargets);
   dispatcher_.set_listener(this);
+  room_of_all_ = journeys_.room();
 }
 
 void Pipeline::start() {
@@ -124,6 +125,7 @@ void Pipeline::turn() {
   partitions_.turn();
   adapt_tick();
   report_backlog();
+  if (ShardWatches* const watching = watches()) watching->turn(clock_.now(), facts_);
 }
 
 // Live readings first, and among them each partition in turn. A backlog gets what they leave: at
@@ -199,7 +201,8 @@ void Pipeline::watch_targets() {
     fact.pending = journeys_.pending(target.id);
     fact.idle = coalescer_.waiting(target.id) == 0;
   }
-  const bool tight = journeys_.room() < config_.coalesce.capacity / 8;
+  // Of the room there was: URLs are counted at their longest, so it may be far below the capacity.
+  const bool tight = journeys_.room() < room_of_all_ / 8;
   more_to_drop_ = false;
   for (const Target& target : targets_) {
     const Absences::Verdict verdict = absences_.judge(target.id, facts_, tight, clock_.now());
@@ -233,32 +236,6 @@ void Pipeline::take_in(TargetId id) {
               {"layer", target.layer},
               {"missed", std::to_string(missed)},
               {"effect", "gets new purges at once, and what it missed beside them"}});
-}
-
-// How fast the backlog shrinks, and a line now and then for who waits for its end.
-void Pipeline::report_backlog() {
-  const Duration passed = clock_.now() - backlog_at_;
-  if (passed < seconds(1)) return;
-  const std::uint64_t left = partitions_.backlog();
-  const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
-  const double rate = done * 1e9 / static_cast<double>(passed.count());
-  backlog_rate_ = backlog_left_ == 0 ? 0 : backlog_rate_ * 0.7 + rate * 0.3;
-  const bool over = backlog_left_ > 0 && left == 0;
-  backlog_left_ = left;
-  backlog_at_ = clock_.now();
-  metrics_.catch_up_seconds =
-      left > 0 && backlog_rate_ > 0 ? static_cast<double>(left) / backlog_rate_ : 0;
-  if (!over && (left == 0 || clock_.now() - backlog_told_ < kTellBacklog)) return;
-  backlog_told_ = clock_.now();
-  if (over) {
-    log_.info("caught up", {{"effect", "all of the log is read live"}});
-    return;
-  }
-  log_.info(
-      "catching up",
-      {{"events_left", std::to_string(left)},
-       {"per_second", std::to_string(static_cast<std::uint64_t>(backlog_rate_))},
-       {"seconds_left", std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds))}});
 }
 
 TopicMetrics& Pipeline::topic(const Partitions::Partition& partition) {
@@ -305,19 +282,20 @@ void Pipeline::on_record(const Record& record) {
       return;
     case RouteVerdict::filtered:
       ++topic(partition).tags_discarded[tag];
-      finish_unpurged(partition, record, EventOutcome::filtered);
+      finish_unpurged(partition, record, EventOutcome::filtered, event.id);
       return;
     case RouteVerdict::expired:
       ++topic(partition).tags_expired[tag];
-      finish_unpurged(partition, record, EventOutcome::expired);
+      finish_unpurged(partition, record, EventOutcome::expired, event.id);
       return;
   }
 }
 
 void Pipeline::finish_unpurged(Partitions::Partition& partition, const Record& record,
-                               EventOutcome outcome) {
+                               EventOutcome outcome, std::string_view id) {
   ++topic(partition).events[static_cast<std::size_t>(outcome)];
   note(record, 0);
+  if (ShardWatches* const watching = watches()) watching->on_unpurged(id, outcome);
 }
 
 std::uint64_t Pipeline::note(const Record& record, TargetMask targets) {
@@ -344,11 +322,17 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.event_time = event.dt ? event.dt : record.timestamp;
   input.targets = reading.targets;
   input.priority = reading.priority;
+  if (ShardWatches* const watching = watches()) {
+    watching->on_accepted(event, input.ticket, input.targets);
+  }
   journeys_.accept(input);
 }
 
 void Pipeline::on_target_done(const EventTicket& ticket, TargetId target) {
   readings_[ticket.reading].ledger->settle(ticket.sequence, target);
+  if (ShardWatches* const watching = watches()) {
+    watching->on_done(ticket, target, (journeys_.left_out() & mask_of(target)) != 0);
+  }
 }
 
 void Pipeline::on_finished(const FinishedEvent& event) {
@@ -360,11 +344,16 @@ void Pipeline::on_finished(const FinishedEvent& event) {
   // A backlog says nothing about how fast a purge is.
   if (event.event_time && event.priority == Priority::live)
     metrics_.end_to_end.record(clock_.wall() - *event.event_time);
+  if (ShardWatches* const watching = watches()) watching->on_finished(event.ticket);
 }
 
 void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
   ++outcomes_;
   if (probes_.on_outcome(id, outcome)) return;
+  if (ShardWatches* const watching = watches()) {
+    const auto found = coalescer_.find(id);
+    watching->on_attempt(found->target, found->text, outcome);
+  }
   if (is_dead(outcome.result)) {
     bury(id, outcome);
     return;
@@ -475,6 +464,7 @@ MonoTime Pipeline::next_due() {
   MonoTime due = std::min(dispatcher_.next_due(), partitions_.next_due());
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
   due = std::min(due, absences_.next_due(clock_.now()));
+  if (ShardWatches* const watching = watches()) due = std::min(due, watching->next_due());
   due = std::min(due, probes_.next_due().value_or(MonoTime::max()));
   return std::min(due, journeys_.next_due().value_or(MonoTime::max()));
 }

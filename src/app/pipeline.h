@@ -21,6 +21,7 @@
 #include "app/absences.h"
 #include "app/partitions.h"
 #include "app/readings.h"
+#include "app/shard_watches.h"
 #include "app/target_probes.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/journeys.h"
@@ -49,6 +50,7 @@ struct PipelineSeams {
   OffsetStore& local_store;  // positions in state.db
   DeadLetters& dead_letters;
   EventLog& log;
+  ShardWatches* watches{nullptr};  // null: nobody ever waits for one event
 };
 
 class Pipeline : public RecordSink,
@@ -112,13 +114,17 @@ class Pipeline : public RecordSink,
   void leave_out(TargetId target, const std::string& why);
   void take_in(TargetId target);
   void report_backlog();
-  void finish_unpurged(Partitions::Partition& partition, const Record& record,
-                       EventOutcome outcome);
+  void finish_unpurged(Partitions::Partition& partition, const Record& record, EventOutcome outcome,
+                       std::string_view id = {});
   void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);
   void bury(DeliveryId id, const Outcome& outcome);
   void give_dead_letters();
   [[nodiscard]] DeadLetter letter_of(const Dying& dying);
   void adapt_tick();
+  // Who waits for single events; null as nearly always.
+  [[nodiscard]] ShardWatches* watches() const {
+    return watches_ != nullptr && watches_->any() ? watches_ : nullptr;
+  }
   void check_stalled(bool room);
   [[nodiscard]] std::vector<ReadyCheck> readiness();
   [[nodiscard]] TopicMetrics& topic(const Partitions::Partition& partition);
@@ -130,6 +136,7 @@ class Pipeline : public RecordSink,
   Source& source_;
   DeadLetters& dead_letters_;
   EventLog& log_;
+  ShardWatches* watches_;
   std::vector<Target> targets_;
   std::vector<std::vector<TargetId>> layers_;
 
@@ -157,7 +164,8 @@ class Pipeline : public RecordSink,
   bool more_to_read_{false};
   bool more_to_drop_{false};
   bool held_back_{false};       // something was not read for want of room
-  std::uint64_t held_room_{0};  // the room there was then
+  std::uint64_t room_of_all_{0};  // with nothing unfinished
+  std::uint64_t held_room_{0};    // the room there was then
   bool stalled_{false};
   MonoTime backlog_at_{};  // when the backlog was looked at last, and told last
   MonoTime backlog_told_{};

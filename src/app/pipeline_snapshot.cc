@@ -9,6 +9,8 @@
 namespace purgeline {
 namespace {
 
+constexpr Duration kTellBacklog = std::chrono::seconds(30);
+
 // Once per publication at most, and only when something was refused since the last.
 void list_refused(const RejectRing& rejects, Partitions& partitions, MetricsSnapshot& out) {
   if (out.refused_ever == rejects.added()) return;
@@ -125,6 +127,32 @@ std::vector<ReadyCheck> Pipeline::readiness() {
   checks.push_back({"commits", commit.empty(), commit.empty() ? "confirmed" : commit});
   if (draining_) checks.push_back({"not stopping", false, "the daemon is stopping"});
   return checks;
+}
+
+// How fast the backlog shrinks, and a line now and then for who waits for its end.
+void Pipeline::report_backlog() {
+  const Duration passed = clock_.now() - backlog_at_;
+  if (passed < std::chrono::seconds(1)) return;
+  const std::uint64_t left = partitions_.backlog();
+  const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
+  const double rate = done * 1e9 / static_cast<double>(passed.count());
+  backlog_rate_ = backlog_left_ == 0 ? 0 : backlog_rate_ * 0.7 + rate * 0.3;
+  const bool over = backlog_left_ > 0 && left == 0;
+  backlog_left_ = left;
+  backlog_at_ = clock_.now();
+  metrics_.catch_up_seconds =
+      left > 0 && backlog_rate_ > 0 ? static_cast<double>(left) / backlog_rate_ : 0;
+  if (!over && (left == 0 || clock_.now() - backlog_told_ < kTellBacklog)) return;
+  backlog_told_ = clock_.now();
+  if (over) {
+    log_.info("caught up", {{"effect", "all of the log is read live"}});
+    return;
+  }
+  log_.info(
+      "catching up",
+      {{"events_left", std::to_string(left)},
+       {"per_second", std::to_string(static_cast<std::uint64_t>(backlog_rate_))},
+       {"seconds_left", std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds))}});
 }
 
 }  // namespace purgeline

@@ -93,7 +93,7 @@ void Shard::run() {
   log_config.kafka.start_at = (*seams)->start_at();
   Pipeline pipeline(config_.purge, log_config, std::move(*hosts),
                     {clock, random, transport, resolver, (*seams)->source(), (*seams)->offsets(),
-                     store_.positions(), store_.dead_letters(), log});
+                     store_.positions(), store_.dead_letters(), log, watches_});
   pipeline.start();
   {
     const std::lock_guard lock(wake_mutex_);

@@ -27,6 +27,7 @@ namespace purgeline {
 class Journal;
 class JournalWatch;
 class Pipeline;
+class ShardWatches;
 class Transport;
 
 class Shard {
@@ -53,6 +54,8 @@ class Shard {
   // The journal, when there is one: it is the log when the configuration names no other. Started,
   // and outlives the shard. Before start().
   void set_journal(Journal* journal) { journal_ = journal; }
+  // Who waits for single events, if anybody can. Before start().
+  void set_watches(ShardWatches* watches) { watches_ = watches; }
   void set_on_end(std::function<void()> on_end) { on_end_ = std::move(on_end); }
 
  private:
@@ -64,6 +67,7 @@ class Shard {
   Config config_;
   StoreThread& store_;
   Journal* journal_{nullptr};
+  ShardWatches* watches_{nullptr};
   LogOutput& log_;
   SnapshotBoard& board_;
   Heartbeat& heartbeat_;

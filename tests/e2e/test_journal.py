@@ -103,6 +103,27 @@ class TestRealCaches(JournalTestCase):
         daemon.wait_metric('purgeline_journal_appended_events_total', 4)
         self.assertEqual(daemon.stop(), 0)
 
+    def test_who_waits_is_told_what_each_cache_answered(self):
+        daemon = self.daemon(self.backend.address, self.frontend.unix_address).start()
+        page = '/wiki/waited-for'
+        self.fill([page])
+        answer = http_client.request(self.http, 'PURGE', page, HOST, {'Prefer': 'wait=10'})
+        self.assertEqual((answer.status, answer.headers['preference-applied']), (200, 'wait=10'))
+        said = json.loads(answer.body)
+        self.assertEqual(said['state'], 'finished')
+        self.assertEqual([(one['layer'], one['outcome'], one['status']) for one in said['targets']],
+                         [('backend', 'purged', 200), ('frontend', 'purged', 204)])
+        self.frontend.deny_purge(True)
+        self.addCleanup(self.frontend.deny_purge, False)
+        answer = http_client.request(self.http, 'PURGE', page, HOST, {'Prefer': 'wait=2'})
+        self.assertEqual(answer.status, 202, answer)
+        said = json.loads(answer.body)
+        self.assertEqual(said['state'], 'pending')
+        self.assertEqual([(one['outcome'], one['status']) for one in said['targets']],
+                         [('absent', 404), ('pending', 405)])
+        self.frontend.deny_purge(False)
+        self.assertEqual(daemon.stop(), 0)
+
     def test_a_page_that_was_purged_while_a_cache_was_away_is_purged_after_a_restart(self):
         pages = [f'/wiki/away/{n}' for n in range(20)]
         self.fill(pages)

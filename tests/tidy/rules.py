@@ -65,7 +65,8 @@ USES = {
         {'src/io/mailbox*': 'the queue between two threads',
          'src/io/thread_resolver*': 'name service calls block and have a thread of their own',
          'src/control/*': 'heartbeat and metrics snapshot are read by another thread',
-         'src/app/shard*': 'the stop flag and the descriptor that ends the sleep',
+         'src/app/shard*': 'the stop flag, the descriptor that ends the sleep, and questions of the'
+         ' intake',
          'src/store/*': 'the writer thread hands its answers back',
          'src/sources/kafka_helper*': 'blocking calls of librdkafka have a thread of their own',
          'tests/*': 'servers and threads of tests', 'bench/*': 'servers of benchmarks'}),
