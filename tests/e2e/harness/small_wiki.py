@@ -1,4 +1,4 @@
-"""A wiki as docs/mediawiki.md sets it up: its blocks and the files it names, on ports of this run."""
+"""A wiki as docs/mediawiki.md sets it up: its blocks and the files it names, on other ports."""
 
 import re
 import socket
