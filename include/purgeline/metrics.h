@@ -100,6 +100,7 @@ struct MetricsSnapshot {
   std::vector<Partition> partitions;
   std::vector<Target> targets;
   std::optional<JournalMetrics> journal;  // while there is one
+  std::optional<OutboxMetrics> outbox;    // likewise; the control thread's
   // The control thread's, added when a page is made; the shard leaves them alone.
   IntakeHttpMetrics intake_http;
   IntakeHtcpMetrics intake_htcp;

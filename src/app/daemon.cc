@@ -61,11 +61,8 @@ std::optional<ExitStatus> Daemon::start() {
   shard_->set_on_end([this] { ended_.set_value(); });
   make_control();
   // Addresses first: one that is taken must not stop a shard that already purges.
-  if (Intakes::wanted(config_.intake)) {
-    make_intakes();
-    if (const Status status = intakes_->start(); !status) {
-      return failed("intake not usable", status.error());
-    }
+  if (const Status status = start_intakes(); !status) {
+    return failed("intake not usable", status.error());
   }
   if (const Status status = control_->start(); !status) {
     return failed("admin address not usable", status.error());
@@ -89,7 +86,7 @@ void Daemon::make_control() {
     return process_metrics(loaded_at_, log_);
   };
   callbacks.intakes = [this](MetricsSnapshot& snapshot) {
-    if (intakes_) intakes_->add_metrics(snapshot);
+    add_to(snapshot);
   };
   callbacks.on_close = [this] {
     if (intakes_) intakes_->stop();
@@ -99,9 +96,37 @@ void Daemon::make_control() {
       [] { return std::make_unique<SystemClock>(); }, std::move(callbacks));
 }
 
-void Daemon::make_intakes() {
+Status Daemon::start_intakes() {
+  if (!Intakes::wanted(config_.intake)) return {};
+  if (!config_.log.kafka.brokers.empty()) {
+    if (Status status = start_outbox(); !status) return status;
+  }
   intakes_.emplace(control_->context(), config_.intake, build_.version,
                    IntakeSeams{*stores_.journal(), &watches_, intake_clock_, intake_random_, log_});
+  return intakes_->start();
+}
+
+// What the intakes take is kept in the journal until Kafka has it.
+Status Daemon::start_outbox() {
+  KafkaOutboxOptions options;
+  for (const Endpoint& broker : config_.log.kafka.brokers) options.brokers.push_back(broker.text);
+  for (const auto& [name, value] : config_.log.kafka.properties) {
+    options.properties[name] = value.text;
+  }
+  kept_.emplace(*stores_.journal());
+  outbox_.emplace(std::move(options), *kept_, outbox_clock_, log_);
+  return outbox_->start();
+}
+
+void Daemon::add_to(MetricsSnapshot& snapshot) const {
+  if (intakes_) intakes_->add_metrics(snapshot);
+  if (!outbox_) return;
+  snapshot.outbox = outbox_->metrics();
+  const std::string trouble = outbox_->trouble();
+  const auto waiting = static_cast<std::uint64_t>(snapshot.outbox->waiting);
+  snapshot.ready.push_back({"outbox", trouble.empty(),
+                            std::to_string(waiting) + " events wait for Kafka" +
+                                (trouble.empty() ? "" : ": " + trouble)});
 }
 
 void Daemon::on_stop() {
@@ -110,6 +135,7 @@ void Daemon::on_stop() {
 }
 
 void Daemon::stop() {
+  if (outbox_) outbox_->stop();
   stores_.stop_journal();
   watches_.close();
   if (control_) control_->stop();

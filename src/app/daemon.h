@@ -6,8 +6,8 @@
 // Bound:  what the parts bound.
 //
 // A stop: the intakes answer 503, the shard stops reading, ends what is in flight and commits; then
-// the journal writes and answers what it has taken, and the control thread, which carries those
-// answers, goes last.
+// the outbox ends, the journal writes and answers what it has taken, and the control thread, which
+// carries those answers, goes last.
 #pragma once
 
 #include <future>
@@ -24,6 +24,8 @@
 #include "control/shared_state.h"
 #include "io/system_clock.h"
 #include "purgeline/config.h"
+#include "sources/kafka_outbox.h"
+#include "store/journal_outbox.h"
 
 namespace purgeline {
 
@@ -42,7 +44,9 @@ class Daemon {
  private:
   [[nodiscard]] std::optional<cli::ExitStatus> start();
   void make_control();
-  void make_intakes();
+  [[nodiscard]] Status start_intakes();
+  [[nodiscard]] Status start_outbox();
+  void add_to(MetricsSnapshot& snapshot) const;
   void on_stop();
   void stop();
   [[nodiscard]] cli::ExitStatus failed(const char* what, const Error& error);
@@ -54,7 +58,10 @@ class Daemon {
   const WallTime loaded_at_;
   SystemClock intake_clock_;  // the control thread's, as is the next
   SystemRandom intake_random_;
+  SystemClock outbox_clock_;
   Stores stores_;
+  std::optional<JournalOutbox> kept_;  // while the log is Kafka
+  std::optional<KafkaOutbox> outbox_;
   ShardWatches watches_;
   SnapshotBoard board_;
   Heartbeat heartbeat_;

@@ -1,6 +1,7 @@
 #include <re2/re2.h>
 #include <re2/set.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -56,22 +57,26 @@ class Relations {
     check_intakes(config_.intake, [this](const std::string& path, Complaint complaint) {
       report(path, std::move(complaint));
     });
-    check_kept();
+    check_read();
   }
 
  private:
-  // What is taken in has to be kept: better no start than an address that somebody believes in.
-  void check_kept() {
+  // What comes as a purge has to be purged here as well: this daemon reads log.kafka.topics.
+  void check_read() {
     if (config_.log.kafka.brokers.empty()) return;
-    const IntakeConfig& intake = config_.intake;
-    const auto kept = [this](const std::vector<Endpoint>& addresses, const char* path) {
-      if (addresses.empty()) return;
-      report(path, {"takes events that nothing would keep, because the log is Kafka", "",
-                    "log.journal instead of log.kafka", ""});
+    const auto read = [this](const std::vector<Endpoint>& addresses, const std::string& topic,
+                             const char* path) {
+      const auto& topics = config_.log.kafka.topics;
+      if (addresses.empty() || topic.empty()) return;
+      if (std::find(topics.begin(), topics.end(), topic) != topics.end()) return;
+      report(path, {"is a topic that is not read here", topic, "one of log.kafka.topics", ""});
     };
-    kept(intake.http.listen, "intake.http.listen");
-    kept(intake.htcp.listen, "intake.htcp.listen");
-    kept(intake.htcp.groups, "intake.htcp.groups");
+    const IntakeConfig& intake = config_.intake;
+    read(intake.http.listen, intake.http.purge_topic, "intake.http.purge_topic");
+    read(intake.htcp.listen, intake.htcp.topic, "intake.htcp.topic");
+    if (intake.htcp.listen.empty()) {
+      read(intake.htcp.groups, intake.htcp.topic, "intake.htcp.topic");
+    }
   }
 
   void check_state_dir() {

@@ -140,6 +140,7 @@ std::string render_metrics(const MetricsSnapshot& snapshot, const ProcessMetrics
     visit(families, target.metrics, {{"layer", target.layer}, {"target", target.target}});
   }
   if (snapshot.journal) visit(families, *snapshot.journal, {});
+  if (snapshot.outbox) visit(families, *snapshot.outbox, {});
   visit(families, snapshot.intake_http, {});
   visit(families, snapshot.intake_htcp, {});
   for (const MetricsSnapshot::HtcpSource& source : snapshot.htcp_sources) {

@@ -1,4 +1,4 @@
-"""The intakes and the journal, without Kafka: what was acknowledged is purged on both layers.
+"""The intakes and the journal, as the log and before Kafka: what was acknowledged is purged.
 
 PURGELINE_TEST_KILLS says how often the daemon is killed under clients that post.
 """
@@ -11,9 +11,9 @@ import socket
 import struct
 import threading
 
-from harness import (OnSmallDisk, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer,
-                     Varnish, free_port, http_client, main, purge_event, run_cli, start_all,
-                     wait_for)
+from harness import (Kafka, OnSmallDisk, Origin, PurgeSink, Purgeline, ServerTestCase,
+                     TrafficServer, Varnish, free_port, http_client, main, purge_event, run_cli,
+                     start_all, wait_for)
 
 HOST = 'en.example.org'
 KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
@@ -283,6 +283,77 @@ class TestNothingLost(JournalTestCase):
         wait_for(lambda: self.purge('/room').status == 200, 20, 'there is room again')
         daemon.wait_ready()
         self.wait_purged([*pages, '/room'])
+
+
+class TestOutbox(ServerTestCase):
+    """The log is Kafka, and the journal keeps what it cannot take."""
+
+    TOPIC = 'eqiad.resource-purge'
+
+    def test_a_broker_that_is_down_holds_up_nobody_and_loses_nothing(self):
+        sink = PurgeSink()
+        self.addCleanup(sink.cleanup)
+        kafka = Kafka().start()
+        kafka.create_topic(self.TOPIC)
+        address = f'127.0.0.1:{free_port()}'
+        intake = {'http': {'listen': [address], 'topic_prefix': 'eqiad.',
+                           'purge_topic': self.TOPIC}}
+        daemon = Purgeline(kafka, [self.TOPIC], [('cache', [sink.address])], {'intake': intake})
+        daemon.start()
+        pages = []
+
+        def purge(count):
+            for _ in range(count):
+                pages.append(f'/{len(pages)}')
+                self.assertEqual(http_client.request(address, 'PURGE', pages[-1], HOST).status, 200)
+
+        purge(10)
+        wait_for(lambda: kafka.end_offset(self.TOPIC) == 10, 20, 'Kafka has them')
+        daemon.wait_metric('purgeline_outbox_forwarded_events_total', 10)
+        kafka.stop()
+        purge(200)
+        wait_for(lambda: daemon.metric('purgeline_outbox_waiting_events') >= 200, 20, 'they wait')
+        wait_for(lambda: 'events wait for Kafka: ' in daemon.readiness().body, 30, 'it says so')
+        self.assertGreater(daemon.metric('purgeline_outbox_oldest_waiting_seconds'), 0)
+        daemon.kill()
+        daemon.launch()
+        wait_for(lambda: http_client.answers(address), 20, 'it takes events without a broker')
+        purge(100)
+        self.assertEqual(daemon.stop(), 0)  # which waits for no broker either
+        daemon.launch()
+        kafka.start()
+        wait_for(lambda: daemon.metric('purgeline_outbox_waiting_events') == 0, 60, 'none waits')
+        # The kill may have come before what was confirmed was noted; then it is there twice.
+        seen = [json.loads(value)['meta']['uri'].rsplit('/', 1)[1] for value in
+                kafka.consume(self.TOPIC, kafka.end_offset(self.TOPIC))]
+        first = list(dict.fromkeys(seen))
+        self.assertEqual(first, [page[1:] for page in pages])
+        self.assertLessEqual(len(seen), len(pages) + 10)
+        wait_for(lambda: {(HOST, page) for page in pages} <= set(sink.urls(HOST)), 60,
+                 'all are purged')
+        daemon.wait_ready()
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_what_kafka_refuses_is_sent_again_in_order(self):
+        kafka = Kafka().start()
+        kafka.create_topic('read')
+        address = f'127.0.0.1:{free_port()}'
+        daemon = Purgeline(kafka, ['read'], [('cache', ['127.0.0.1:1'])],
+                           {'intake': {'http': {'listen': [address], 'purge_topic': 'read'}}})
+        daemon.launch()
+        wait_for(lambda: http_client.answers(address), 20, 'events are taken')
+        for n in range(20):
+            meta = {'stream': 'later', 'id': str(n), 'uri': f'https://{HOST}/{n}'}
+            self.assertEqual(post(address, json.dumps({'meta': meta})).status, 201)
+        daemon.wait_metric('purgeline_outbox_failures_total', 1, timeout=90)
+        self.assertEqual(daemon.metric('purgeline_outbox_waiting_events'), 20)
+        self.assertIn('later', daemon.readiness().body)
+        kafka.create_topic('later')
+        wait_for(lambda: daemon.metric('purgeline_outbox_waiting_events') == 0, 90, 'none waits')
+        seen = [json.loads(value)['meta']['id'] for value in
+                kafka.consume('later', kafka.end_offset('later'))]
+        self.assertEqual(seen[-20:], [str(n) for n in range(20)])
+        self.assertEqual(daemon.stop(), 0)
 
 
 class Small(OnSmallDisk):

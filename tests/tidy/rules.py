@@ -68,6 +68,7 @@ USES = {
          'src/app/shard*': 'the stop flag, the descriptor that ends the sleep, and questions of the'
          ' intake',
          'src/store/*': 'the writer thread hands its answers back',
+         'src/sources/kafka_outbox*': 'forwards on a thread of its own, metrics are read by others',
          'src/sources/kafka_helper*': 'blocking calls of librdkafka have a thread of their own',
          'tests/*': 'servers and threads of tests', 'bench/*': 'servers of benchmarks'}),
     'raw memory': (

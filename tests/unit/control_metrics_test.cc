@@ -21,6 +21,7 @@ using ::testing::IsEmpty;
 MetricsSnapshot sample_snapshot() {
   MetricsSnapshot snapshot;
   snapshot.journal.emplace();
+  snapshot.outbox.emplace();
   snapshot.io_backend = "uring";
   snapshot.shard.events_unfinished = 7;
   snapshot.shard.coalesced[3] = 5;

@@ -1,0 +1,337 @@
+#include "sources/kafka_outbox.h"
+
+#include <librdkafka/rdkafka.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "purgeline/check.h"
+#include "sources/kafka_conf.h"
+
+namespace purgeline {
+namespace {
+
+constexpr std::size_t kErrorText = 512;
+constexpr Duration kLook = std::chrono::seconds(1);       // at the clock, while nothing happens
+constexpr Duration kLastWords = std::chrono::seconds(1);  // for what is on its way at the end
+constexpr std::size_t kPage = 512;                        // events that one reading may bring
+// A message's opaque word: the topic's number above, the offset below.
+constexpr unsigned kOffsetBits = 48;
+constexpr unsigned kTopicBits = 16;
+
+struct EventDeleter {
+  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+};
+using Event = std::unique_ptr<rd_kafka_event_t, EventDeleter>;
+struct ConfDeleter {
+  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
+};
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) {
+    if (!all.empty()) all += ',';
+    all += word;
+  }
+  return all;
+}
+
+// Ours last: the promises rest on them.
+KafkaProperties properties_of(const KafkaOutboxOptions& options) {
+  KafkaProperties set{
+      {"client.id", "purgeline"}, {"linger.ms", "5"}, {"reconnect.backoff.max.ms", "2000"}};
+  for (const auto& property : options.properties) set.push_back(property);
+  set.emplace_back("bootstrap.servers", joined(options.brokers));
+  set.emplace_back("enable.idempotence", "true");
+  set.emplace_back("acks", "all");
+  set.emplace_back("message.timeout.ms",
+                   "0");  // it stays in the outbox: nothing is gained by an end
+  set.emplace_back("partitioner", "consistent");  // without a key: always the same one
+  set.emplace_back("message.max.bytes", "8388608");
+  set.emplace_back("queue.buffering.max.kbytes", "65536");
+  set.emplace_back("log.queue", "true");
+  return set;
+}
+
+}  // namespace
+
+void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
+  rd_kafka_purge(
+      client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+  rd_kafka_destroy(client);
+}
+
+void KafkaOutbox::QueueDeleter::operator()(rd_kafka_queue_s* queue) const {
+  rd_kafka_queue_io_event_enable(queue, -1, nullptr, 0);
+  rd_kafka_queue_destroy(queue);
+}
+
+KafkaOutbox::KafkaOutbox(KafkaOutboxOptions options, OutboxLog& outbox, Clock& clock, EventLog& log)
+    : options_(std::move(options)),
+      outbox_(outbox),
+      clock_(clock),
+      log_(log),
+      wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  CHECK(wake_fd_ >= 0);
+}
+
+KafkaOutbox::~KafkaOutbox() {
+  stop();
+  close();
+  ::close(wake_fd_);
+}
+
+Status KafkaOutbox::start() {
+  if (Status status = open(); !status) return status;
+  outbox_.watch(wake_fd_);
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void KafkaOutbox::stop() {
+  stop_ = true;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);
+  if (!thread_.joinable()) return;
+  thread_.join();
+  outbox_.unwatch(wake_fd_);
+}
+
+OutboxMetrics KafkaOutbox::metrics() const {
+  const std::lock_guard lock(mutex_);
+  return metrics_;
+}
+
+std::string KafkaOutbox::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return told_;
+}
+
+Status KafkaOutbox::open() {
+  std::unique_ptr<rd_kafka_conf_t, ConfDeleter> conf(rd_kafka_conf_new());
+  KafkaSettings settings;
+  settings.properties = properties_of(options_);
+  for (const auto& [key, value] : settings.properties) {
+    if (kafka_secret(key) && !value.empty()) settings.secrets.push_back(value);
+  }
+  std::array<char, kErrorText> text{};
+  for (const auto& [key, value] : settings.properties) {
+    if (rd_kafka_conf_set(conf.get(), key.c_str(), value.c_str(), text.data(), text.size()) !=
+        RD_KAFKA_CONF_OK) {
+      return failure(Errc::invalid,
+                     "log.kafka.properties." + key + ": " + kafka_scrub(settings, text.data()));
+    }
+  }
+  rd_kafka_conf_set_events(conf.get(),
+                           RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  rd_kafka_t* client = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), text.data(), text.size());
+  if (client == nullptr) {
+    return failure(Errc::invalid, "log.kafka: " + kafka_scrub(settings, text.data()));
+  }
+  static_cast<void>(conf.release());  // the client's now
+  client_.reset(client);
+  rd_kafka_set_log_queue(client, nullptr);
+  events_.reset(rd_kafka_queue_get_main(client));
+  static constexpr std::uint64_t kOne = 1;
+  rd_kafka_queue_io_event_enable(events_.get(), wake_fd_, &kOne, sizeof kOne);
+  return {};
+}
+
+void KafkaOutbox::close() {
+  events_.reset();
+  client_.reset();
+}
+
+void KafkaOutbox::run() {
+  ::pthread_setname_np(::pthread_self(), "outbox");
+  while (!stop_) {
+    clock_.refresh();
+    take_events();
+    if (fatal_) {
+      // librdkafka's word for a producer that cannot keep its promises any more. What it had is
+      // forgotten here and sent again by a new one.
+      fatal_ = false;
+      close();
+      for (Line& line : lines_) line.in_flight = 0;
+      for (Line& line : lines_) send_again(line, trouble_);
+      if (const Status status = open(); !status) CHECK(false);  // the same properties as before
+    }
+    look();
+    full_ = false;
+    for (Line& line : lines_) forward(line);
+    publish();
+    wait(kLook);
+  }
+  clock_.refresh();
+  for (const MonoTime end = clock_.now() + kLastWords; !idle() && clock_.now() < end;) {
+    wait(end - clock_.now());
+    clock_.refresh();
+    take_events();
+  }
+  publish();
+}
+
+bool KafkaOutbox::idle() const {
+  return std::all_of(lines_.begin(), lines_.end(),
+                     [](const Line& line) { return line.in_flight == 0; });
+}
+
+// Which topics there are, and how far.
+void KafkaOutbox::look() {
+  outbox_.topics(topics_);
+  for (const OutboxTopic& topic : topics_) {
+    auto line = std::find_if(lines_.begin(), lines_.end(),
+                             [&](const Line& one) { return one.topic == topic.name; });
+    if (line == lines_.end()) {
+      if (lines_.size() + 1 >= std::size_t{1} << kTopicBits) {
+        trouble_ = "more topics than can be forwarded; " + topic.name + " is kept";
+        continue;
+      }
+      lines_.emplace_back();
+      line = std::prev(lines_.end());
+      line->topic = topic.name;
+      line->confirmed = line->next = topic.low;
+    }
+    line->high = topic.high;
+  }
+}
+
+void KafkaOutbox::forward(Line& line) {
+  if (line.again) {
+    if (line.in_flight > 0 || clock_.now() < line.not_before) return;
+    line.again = false;
+    line.pending.clear();
+    line.next = line.confirmed;
+  }
+  while (!stop_ && !full_ && !line.again && line.next < line.high &&
+         line.pending.size() + kPage <= kMostUnconfirmed) {
+    const Offset before = line.next;
+    reading_ = &line;
+    const Status read = outbox_.read(line.topic, line.next, *this);
+    if (!read) {
+      ++counts_.failures;
+      send_again(line, read.error().detail);
+    }
+    if (line.next == before) return;
+  }
+}
+
+bool KafkaOutbox::on_event(const OutboxEvent& event) {
+  Line& line = *reading_;
+  CHECK(event.offset == line.next && event.offset.value() >> kOffsetBits == 0);
+  const auto number = static_cast<std::uint64_t>(
+      std::find_if(lines_.begin(), lines_.end(), [&](const Line& one) { return &one == &line; }) -
+      lines_.begin());
+  const std::uint64_t opaque =
+      number << kOffsetBits | static_cast<std::uint64_t>(event.offset.value());
+  const auto ms =
+      std::chrono::floor<std::chrono::milliseconds>(event.time.time_since_epoch()).count();
+  const rd_kafka_resp_err_t refused = rd_kafka_producev(
+      client_.get(), RD_KAFKA_V_TOPIC(line.topic.c_str()),
+      RD_KAFKA_V_VALUE(const_cast<char*>(event.value.data()), event.value.size()),
+      RD_KAFKA_V_KEY(event.key.empty() ? nullptr : event.key.data(), event.key.size()),
+      RD_KAFKA_V_TIMESTAMP(std::max<std::int64_t>(ms, 0)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+      RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(opaque)), RD_KAFKA_V_END);
+  if (refused == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    full_ = true;  // reports will make room
+    return false;
+  }
+  if (refused == RD_KAFKA_RESP_ERR__FATAL) fatal_ = true;
+  if (refused != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    ++counts_.failures;
+    send_again(line, line.topic + ": " + rd_kafka_err2str(refused));
+    return false;
+  }
+  line.pending.push_back({event.time, false});
+  line.next = line.next.next();
+  ++line.in_flight;
+  return true;
+}
+
+void KafkaOutbox::take_events() {
+  while (const Event event{rd_kafka_queue_poll(events_.get(), 0)}) {
+    if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR) {
+      const char* words = rd_kafka_event_error_string(event.get());
+      trouble_ = words != nullptr ? words : "Kafka is not reachable";
+      fatal_ = fatal_ || rd_kafka_event_error_is_fatal(event.get()) != 0;
+      continue;
+    }
+    if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_DR) continue;
+    while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get())) {
+      const auto opaque = reinterpret_cast<std::uintptr_t>(message->_private);
+      const Offset offset(
+          static_cast<std::int64_t>(opaque & ((std::uint64_t{1} << kOffsetBits) - 1)));
+      on_report(opaque >> kOffsetBits, offset,
+                message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : rd_kafka_err2str(message->err));
+    }
+  }
+}
+
+void KafkaOutbox::on_report(std::size_t number, Offset offset, const std::string& error) {
+  CHECK(number < lines_.size());
+  Line& line = lines_[number];
+  CHECK(line.in_flight > 0 && offset >= line.confirmed && offset < line.next);
+  --line.in_flight;
+  if (!error.empty()) {
+    ++counts_.failures;
+    send_again(line, line.topic + ": " + error);
+    return;
+  }
+  ++counts_.forwarded;
+  if (!line.again) trouble_.clear();
+  const Offset before = line.confirmed;
+  line.pending[static_cast<std::size_t>(offset.value() - line.confirmed.value())].confirmed = true;
+  while (!line.pending.empty() && line.pending.front().confirmed) {
+    line.pending.pop_front();
+    line.confirmed = line.confirmed.next();
+  }
+  if (line.confirmed != before) outbox_.trim(line.topic, line.confirmed);
+}
+
+void KafkaOutbox::send_again(Line& line, const std::string& why) {
+  line.again = true;
+  line.not_before = clock_.now() + options_.retry;
+  trouble_ = why;
+}
+
+void KafkaOutbox::publish() {
+  counts_.waiting = counts_.oldest = 0;
+  for (Line& line : lines_) {
+    const std::int64_t waiting = line.high.value() - line.confirmed.value();
+    if (waiting <= 0) continue;
+    counts_.waiting += static_cast<double>(waiting);
+    if (!line.pending.empty()) line.oldest = line.pending.front().time;
+    const double age = static_cast<double>((clock_.wall() - line.oldest).count()) * 1e-9;
+    if (line.oldest != WallTime{}) counts_.oldest = std::max(counts_.oldest, age);
+  }
+  const std::string now = counts_.waiting > 0 ? trouble_ : std::string();
+  std::string before;
+  {
+    const std::lock_guard lock(mutex_);
+    metrics_ = counts_;
+    before = std::exchange(told_, now);
+  }
+  if (before.empty() == now.empty()) return;
+  if (now.empty()) {
+    log_.info("outbox forwards again", {{"to", "Kafka"}});
+  } else {
+    log_.warning("outbox waits", {{"for", "Kafka"},
+                                  {"why", now},
+                                  {"effect", "what the intakes take is kept until it can go on"}});
+  }
+}
+
+void KafkaOutbox::wait(Duration limit) {
+  pollfd ready{wake_fd_, POLLIN, 0};
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
+  ::poll(&ready, 1, static_cast<int>(std::max<std::int64_t>(ms, 0)));
+  std::uint64_t number = 0;
+  [[maybe_unused]] const ssize_t got = ::read(wake_fd_, &number, sizeof number);
+}
+
+}  // namespace purgeline
