@@ -12,7 +12,9 @@
 //     'timeout' => 5,       // seconds, of one try
 //     'tries' => 3,
 //     'tokenFile' => null,  // needed when Purgeline is on another host: intake.http.token_file
+//     'queue' => false,     // true: what was not taken becomes a job, and is tried again
 //   ];
+//   $wgJobBackoffThrottling['cdnPurge'] = 1;   // with 'queue': one of those jobs a second
 // Leave $wgCdnServers and $wgHTCPRouting empty: each would purge a second time.
 
 class PurgelineEventRelayer extends EventRelayer {
@@ -31,22 +33,35 @@ class PurgelineEventRelayer extends EventRelayer {
 	protected function doNotify( $channel, array $events ) {
 		$done = true;
 		foreach ( array_chunk( $events, self::MAX_EVENTS ) as $chunk ) {
-			$done = $this->post( json_encode( array_map( [ $this, 'toEvent' ], $chunk ),
-				JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR ) ) && $done;
+			$status = $this->post( json_encode( array_map( [ $this, 'toEvent' ], $chunk ),
+				JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR ) );
+			$done = $done && $status === 201;
+			if ( in_array( $status, self::RETRIED ) && ( $this->params['queue'] ?? false ) ) {
+				$this->tryLater( array_column( $chunk, 'url' ) );
+			}
 		}
 		return $done;
+	}
+
+	/** MediaWiki's own job: it purges these URLs when it runs, and so comes here again. */
+	private function tryLater( array $urls ): void {
+		MediaWiki\MediaWikiServices::getInstance()->getJobQueueGroup()
+			->lazyPush( new CdnPurgeJob( [ 'urls' => $urls ] ) );
 	}
 
 	/** The moment of the change in microseconds, as MediaWiki passes it on, becomes the event's. */
 	private function toEvent( array $event ): array {
 		$moment = $event['timestamp'] ?? microtime( true );
-		$meta = [ 'uri' => $event['url'], 'stream' => $this->params['stream'] ?? 'resource-purge',
+		// MediaWiki says /images/... for files on its own host.
+		$uri = wfExpandUrl( $event['url'], PROTO_INTERNAL );
+		$meta = [ 'uri' => $uri, 'stream' => $this->params['stream'] ?? 'resource-purge',
 			'dt' => DateTime::createFromFormat( 'U.u', sprintf( '%.6F', $moment ) )
 				->format( 'Y-m-d\TH:i:s.u\Z' ) ];
 		return [ '$schema' => '/resource_change/1.0.0', 'meta' => $meta, 'tags' => [ 'mediawiki' ] ];
 	}
 
-	private function post( string $body ): bool {
+	/** @return int The last answer's status; 0 when there was none. */
+	private function post( string $body ): int {
 		$headers = [ 'Content-Type: application/json', 'Expect:' ];
 		if ( isset( $this->params['tokenFile'] ) ) {
 			$headers[] = 'Authorization: Bearer ' . trim( file_get_contents( $this->params['tokenFile'] ) );
@@ -69,6 +84,6 @@ class PurgelineEventRelayer extends EventRelayer {
 			$this->logger->error( 'Purgeline did not take purges: {status} {answer}',
 				[ 'status' => $status, 'answer' => substr( (string)( $answer ?? '' ), 0, 500 ) ] );
 		}
-		return $status === 201;
+		return $status;
 	}
 }

@@ -7,11 +7,7 @@ for the caches.
 
 import os
 import random
-import subprocess
-import sys
 import time
-import unittest
-from pathlib import Path
 
 from harness import (Kafka, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer, Varnish,
                      http_client, main, purge_event, run_cli, start_all, wait_for)
@@ -294,25 +290,6 @@ class TestNothingLost(Sinks):
         for sink in (self.backend, self.frontend):
             self.assertLess(len(sink.seen), 500)
             self.assertGreater(sink.seen[-1][0], produced_at)
-
-
-class TestDemo(unittest.TestCase):
-    """What `./dev demo` shows, and that it does not claim what it has not seen."""
-
-    def run_demo(self, *options):
-        demo = str(Path(__file__).parent / 'demo.py')
-        return subprocess.run([sys.executable, '-B', demo, *options], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=180)
-
-    def test_ends_with_a_fresh_page(self):
-        done = self.run_demo()
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn('version 2', done.stdout.splitlines()[-2])
-
-    def test_fails_when_a_cache_denies_purge(self):
-        done = self.run_demo('--deny-purge')
-        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-        self.assertIn('version 1', done.stdout.splitlines()[-2])
 
 
 if __name__ == '__main__':

@@ -82,14 +82,25 @@ class Intake(http.server.BaseHTTPRequestHandler):
         pass
 
 
-# What the class needs of MediaWiki 1.39: a base class that keeps none of its parameters, and a log.
+# What the class needs of MediaWiki 1.39: a base class that keeps none of its parameters, a log, the
+# address of the wiki, and a queue of jobs.
 PHP = '''<?php
 namespace MediaWiki\Logger {
 class ToStderr { public function error( $text, $context ) { fwrite( STDERR, strtr( $text,
     [ '{status}' => $context['status'], '{answer}' => $context['answer'] ] ) ); } }
 class LoggerFactory { public static function getInstance( $channel ) { return new ToStderr; } }
 }
+namespace MediaWiki {
+class MediaWikiServices {
+    public static function getInstance() { return new self; }
+    public function getJobQueueGroup() { return $this; }
+    public function lazyPush( $job ) { echo 'job ', json_encode( $job->params ), "\n"; }
+}
+}
 namespace {
+const PROTO_INTERNAL = 2;
+function wfExpandUrl( $url, $proto ) { return $url[0] === '/' ? "http://wiki$url" : $url; }
+class CdnPurgeJob { public function __construct( public array $params ) {} }
 abstract class EventRelayer {
     protected $logger;
     public function __construct( array $params ) {}
@@ -126,8 +137,10 @@ class TestEventRelayer(unittest.TestCase):
             ['php', self.folder / 'run.php', RELAYER, json.dumps(settings), json.dumps(events)],
             capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn(done.stdout, ('bool(true)\n', 'bool(false)\n'))
-        return done.stdout == 'bool(true)\n'
+        *jobs, result = done.stdout.splitlines()
+        self.assertIn(result, ('bool(true)', 'bool(false)'))
+        self.jobs = [json.loads(job.removeprefix('job ')) for job in jobs]
+        return result == 'bool(true)'
 
     def test_posts_events_with_microseconds(self):
         self.assertTrue(self.notify([{'url': 'http://h/wiki/É/"a"', 'timestamp': 1700000000.000042},
@@ -156,6 +169,19 @@ class TestEventRelayer(unittest.TestCase):
                 self.assertEqual(len(self.intake.requests), len(answers))
         self.assertFalse(self.notify([{'url': 'http://h/a', 'timestamp': 1}], tries=1,
                                      url='http://127.0.0.1:1/v1/events'))
+
+    def test_what_was_not_taken_becomes_a_job_when_asked_for(self):
+        for status, queue, jobs in ((503, True, [{'urls': ['/a', 'http://h/b']}]), (503, False, []),
+                                    (400, True, []), (201, True, [])):
+            with self.subTest(status=status, queue=queue):
+                self.intake.answers = [status]
+                events = [{'url': url, 'timestamp': 1} for url in ('/a', 'http://h/b')]
+                self.assertEqual(self.notify(events, tries=1, queue=queue), status == 201)
+                self.assertEqual(self.jobs, jobs)
+
+    def test_completes_addresses_of_the_own_host(self):
+        self.assertTrue(self.notify([{'url': '/images/a.png', 'timestamp': 1}]))
+        self.assertEqual(self.intake.requests[0][2][0]['meta']['uri'], 'http://wiki/images/a.png')
 
     def test_shows_its_token_and_splits_what_is_many(self):
         (self.folder / 'token').write_text('0123456789abcdef\n')

@@ -71,6 +71,20 @@ class Purgeline(Server):
         self.config.write_text(to_yaml(merge(base, changes or {})) + '\n')
         (self.folder / 'state').mkdir()
 
+    @classmethod
+    def from_example(cls, path, places):
+        """Runs a shipped file as it is, but for `places`: texts of the file and what stands there
+        in this run. Its folder and admin address are put in without being named.
+        """
+        daemon = cls(None, [], [('none', [])])
+        text = path.read_text()
+        for place, own in {'/var/lib/purgeline': f'{daemon.folder}/state',
+                           '127.0.0.1:2112': daemon.admin, **places}.items():
+            assert place in text, f'{place} is not in {path}'
+            text = text.replace(place, own)
+        daemon.config.write_text(text)
+        return daemon
+
     def command(self):
         return [binary(), 'run', '-c', self.config]
 

@@ -56,24 +56,28 @@ sub vcl_deliver {{
 
 
 class Varnish(Server):
-    """`backend` is the host:port that it fetches from."""
+    """`backend` is the host:port that it fetches from; `vcl` a whole VCL to run instead of the own.
+
+    Its socket for purges has the name that conf/purge.vcl looks for.
+    """
 
     name = 'varnish'
 
-    def __init__(self, backend):
+    def __init__(self, backend, vcl=None):
         super().__init__()
         self.backend = backend
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
         self.unix_address = f'unix:{self.folder}/purge.sock'
         self._reloads = 0
+        self._vcl = vcl
         self._write_vcl(deny=False)
 
     def command(self):
         # No jail: changing users would clear the signal that ends it with this process.
         return ['varnishd', '-j', 'none', '-F',
                 '-n', self.folder / 'state', '-f', self.folder / 'vcl',
-                '-a', f'tcp={self.address}', '-a', f'uds={self.folder}/purge.sock,mode=0666',
+                '-a', f'tcp={self.address}', '-a', f'purge={self.folder}/purge.sock,mode=0666',
                 '-s', 'malloc,64m', '-p', 'thread_pool_min=10', '-p', 'thread_pools=1',
                 '-p', 'default_ttl=3600']
 
@@ -111,6 +115,14 @@ class Varnish(Server):
             self.admin('vcl.load', f'reload{self._reloads}', str(self.folder / 'vcl'))
             self.admin('vcl.use', f'reload{self._reloads}')
 
+    def hide_socket(self, hidden):
+        """Nobody new gets to the socket for purges, or they do again."""
+        here, away = self.folder / 'purge.sock', self.folder / 'purge.away'
+        if hidden:
+            here.rename(away)
+        elif away.exists():
+            away.rename(here)
+
     def admin(self, *command):
         done = subprocess.run(['varnishadm', '-n', str(self.folder / 'state'), *command],
                               capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
@@ -119,6 +131,10 @@ class Varnish(Server):
         return done.stdout
 
     def _write_vcl(self, deny):
+        if self._vcl is not None:
+            assert not deny, 'this VCL has no place for a refusal'
+            (self.folder / 'vcl').write_text(self._vcl)
+            return
         host, port = self.backend.rsplit(':', 1)
         refusal = 'return (synth(405, "Method not allowed"));' if deny else ''
         (self.folder / 'vcl').write_text(VCL.format(host=host, port=port, deny=refusal))
