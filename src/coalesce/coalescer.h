@@ -178,7 +178,9 @@ class Coalescer : public DeliveryQueue {
   [[nodiscard]] static TargetId target_of(std::uint32_t number) {
     return TargetId{static_cast<std::uint16_t>(number % kMaxTargets)};
   }
-  [[nodiscard]] static std::uint32_t key_of(std::uint32_t number) { return number / kMaxTargets; }
+  [[nodiscard]] static std::uint32_t key_of(std::uint32_t number) {
+    return static_cast<std::uint32_t>(number / kMaxTargets);
+  }
   void join(std::uint32_t& list, std::uint32_t event);
   void open(std::uint32_t number, MonoTime due, Priority priority);
   void promote(std::uint32_t number);
