@@ -28,6 +28,9 @@ struct EventDeleter {
   void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
 };
 using Event = std::unique_ptr<rd_kafka_event_t, EventDeleter>;
+struct ErrorDeleter {
+  void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
+};
 struct ConfDeleter {
   void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
 };
@@ -56,6 +59,31 @@ KafkaProperties properties_of(const KafkaOutboxOptions& options) {
   set.emplace_back("queue.buffering.max.kbytes", "65536");
   set.emplace_back("log.queue", "true");
   return set;
+}
+
+// Copies the event. An array instead of the library's macros, which clang refuses as an extension.
+rd_kafka_resp_err_t produce(rd_kafka_t* client, const std::string& topic, const OutboxEvent& event,
+                            std::uint64_t opaque) {
+  const auto ms =
+      std::chrono::floor<std::chrono::milliseconds>(event.time.time_since_epoch()).count();
+  std::array<rd_kafka_vu_t, 6> fields{};
+  fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+  fields[0].u.cstr = topic.c_str();
+  fields[1].vtype = RD_KAFKA_VTYPE_VALUE;
+  fields[1].u.mem = {const_cast<char*>(event.value.data()), event.value.size()};
+  fields[2].vtype = RD_KAFKA_VTYPE_KEY;
+  if (!event.key.empty()) {
+    fields[2].u.mem = {const_cast<char*>(event.key.data()), event.key.size()};
+  }
+  fields[3].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+  fields[3].u.i64 = std::max<std::int64_t>(ms, 0);
+  fields[4].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  fields[4].u.i = RD_KAFKA_MSG_F_COPY;
+  fields[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  fields[5].u.ptr = reinterpret_cast<void*>(opaque);
+  const std::unique_ptr<rd_kafka_error_t, ErrorDeleter> error(
+      rd_kafka_produceva(client, fields.data(), fields.size()));
+  return error ? rd_kafka_error_code(error.get()) : RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 }  // namespace
@@ -229,14 +257,7 @@ bool KafkaOutbox::on_event(const OutboxEvent& event) {
       lines_.begin());
   const std::uint64_t opaque =
       number << kOffsetBits | static_cast<std::uint64_t>(event.offset.value());
-  const auto ms =
-      std::chrono::floor<std::chrono::milliseconds>(event.time.time_since_epoch()).count();
-  const rd_kafka_resp_err_t refused = rd_kafka_producev(
-      client_.get(), RD_KAFKA_V_TOPIC(line.topic.c_str()),
-      RD_KAFKA_V_VALUE(const_cast<char*>(event.value.data()), event.value.size()),
-      RD_KAFKA_V_KEY(event.key.empty() ? nullptr : event.key.data(), event.key.size()),
-      RD_KAFKA_V_TIMESTAMP(std::max<std::int64_t>(ms, 0)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-      RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(opaque)), RD_KAFKA_V_END);
+  const rd_kafka_resp_err_t refused = produce(client_.get(), line.topic, event, opaque);
   if (refused == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
     full_ = true;  // reports will make room
     return false;
