@@ -7,10 +7,9 @@ still cached. PURGELINE_TEST_BACKLOG says how many events a backlog has; figures
 import os
 import time
 
-from harness import (Kafka, Origin, Purgeline, ServerTestCase, TrafficServer, Varnish, kafka_wire,
-                     main, purge_event, start_all, wait_for)
+from harness import Purgeline, RealCachesTestCase, kafka_wire, main, purge_event, wait_for
 
-HOST = 'en.example.org'
+HOST = RealCachesTestCase.HOST
 BACKLOG = int(os.environ.get('PURGELINE_TEST_BACKLOG', '50000'))
 DOWN = 2            # purgeline_target_state
 CHUNK = 20_000      # events that are written at once
@@ -18,22 +17,7 @@ THRESHOLD = 1       # seconds: the least that catch_up.threshold takes
 CAPACITY = max(1000, BACKLOG // 20)  # of the table: what a backlog has to wait for
 
 
-class CursorTestCase(ServerTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.cleanup)
-        cls.backend = TrafficServer(cls.origin.address)
-        cls.frontend = Varnish(cls.backend.address)
-        cls.kafka = Kafka()
-        cls.keep(cls.backend, cls.frontend, cls.kafka)
-        start_all(cls.backend, cls.frontend, cls.kafka)
-
-    def setUp(self):
-        super().setUp()
-        self.topic = f'purge-{self._testMethodName}'
-        self.kafka.create_topic(self.topic)
-
+class CursorTestCase(RealCachesTestCase):
     def daemon(self, **changes):
         changes['log'] = {'catch_up': {'threshold': f'{THRESHOLD}s'}}
         changes['purge'] = {'coalesce': {'capacity': CAPACITY}, **changes.get('purge', {})}
@@ -43,12 +27,6 @@ class CursorTestCase(ServerTestCase):
 
     def page(self, name):
         return f'/wiki/{self._testMethodName}/{name}'
-
-    def fill(self, *pages):
-        for page in pages:
-            self.frontend.get(HOST, page)
-        for page in pages:
-            wait_for(lambda page=page: self.backend.cached(HOST, page), 10, f'{page} is stored')
 
     def publish(self, *pages):
         """At once, and over one connection: kcat would take longer to start than a purge takes."""
@@ -68,12 +46,6 @@ class CursorTestCase(ServerTestCase):
         """Until what was written is older than the threshold."""
         end = time.monotonic() + THRESHOLD + 0.5
         wait_for(lambda: time.monotonic() > end, THRESHOLD + 1, 'the backlog is old')
-
-    def assert_fresh(self, version, *pages):
-        for page in pages:
-            for cache in (self.frontend, self.backend):
-                self.assertIn(f'version {version}', cache.get(HOST, page).body,
-                              f'{page} in {cache.name}')
 
     def wait_purged(self, page, *caches, timeout=60):
         for cache in caches:
@@ -116,7 +88,7 @@ class CursorTestCase(ServerTestCase):
 class TestBacklog(CursorTestCase):
     def test_new_purges_go_before_a_backlog(self):
         new, last = self.page('new'), self.page('last')
-        self.fill(new, last)
+        self.fill([new, last])
         self.publish_backlog(last)
         self.age_backlog()
         daemon = self.daemon()
@@ -137,13 +109,13 @@ class TestBacklog(CursorTestCase):
         self.wait_said(daemon, 'caught up')
         daemon.wait_committed(self.kafka, self.topic, timeout=600)
         print(f'  {BACKLOG / (time.monotonic() - begun):.0f} events/s', flush=True)
-        self.assert_fresh(version, new, last)
+        self.assert_fresh([new, last], version)
         self.assertEqual(daemon.metric('purgeline_catch_up_events'), 0)
         self.latency('new purges afterwards', [self.backend, self.frontend], lambda n: n < 200)
 
     def test_what_came_while_the_process_stood_still_is_a_backlog(self):
         new, last = self.page('new'), self.page('last')
-        self.fill(new, last)
+        self.fill([new, last])
         daemon = self.daemon().start()
         self.publish(self.page('first'))
         daemon.wait_committed(self.kafka, self.topic)
@@ -156,7 +128,7 @@ class TestBacklog(CursorTestCase):
         self.wait_said(daemon, 'catching up')
         self.assert_goes_first(daemon, new, last, self.backend, self.frontend)
         daemon.wait_committed(self.kafka, self.topic, timeout=600)
-        self.assert_fresh(version, new, last)
+        self.assert_fresh([new, last], version)
 
 
 class TestBehind(CursorTestCase):
@@ -166,7 +138,7 @@ class TestBehind(CursorTestCase):
         daemon = self.daemon(purge={'behind_after': '2s'})
         daemon.start()
         self.latency('at the other cache before', [self.backend], lambda n: n < 200)
-        self.fill(first, last, new, again)
+        self.fill([first, last, new, again])
         version = self.origin.bump()
         self.frontend.pause()
         self.addCleanup(self.frontend.resume)
@@ -203,7 +175,7 @@ class TestBehind(CursorTestCase):
         self.assertTrue(self.frontend.cached(HOST, last))
         daemon.start()
         daemon.wait_committed(self.kafka, self.topic, timeout=600)
-        self.assert_fresh(version, first, again, new, last)
+        self.assert_fresh([first, again, new, last], version)
 
 
 if __name__ == '__main__':

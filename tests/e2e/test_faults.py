@@ -12,31 +12,16 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from harness import (Kafka, LyingProxy, OnSmallDisk, Origin, Purgeline, ServerTestCase,
-                     TrafficServer, Varnish, main, purge_event, start_all, wait_for)
+from harness import (LyingProxy, OnSmallDisk, Purgeline, RealCachesTestCase, main, purge_event,
+                     wait_for)
 
-HOST = 'en.example.org'
+HOST = RealCachesTestCase.HOST
 OUTAGE = 30  # seconds that a broker stands still
 KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
 SEED = int(os.environ.get('PURGELINE_TEST_SEED', '0')) or random.randrange(1, 1 << 31)
 
 
-class FaultTestCase(ServerTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.cleanup)
-        cls.backend = TrafficServer(cls.origin.address)
-        cls.frontend = Varnish(cls.backend.address)
-        cls.kafka = Kafka()
-        cls.keep(cls.backend, cls.frontend, cls.kafka)
-        start_all(cls.backend, cls.frontend, cls.kafka)
-
-    def setUp(self):
-        super().setUp()
-        self.topic = f'purge-{self._testMethodName}'
-        self.kafka.create_topic(self.topic)
-
+class FaultTestCase(RealCachesTestCase):
     def proxies(self, lie):
         """Proxies before both caches that lie alike."""
         made = [LyingProxy(cache, lie) for cache in (self.backend.address,
@@ -53,20 +38,8 @@ class FaultTestCase(ServerTestCase):
     def pages(self, count, part=''):
         return [f'/wiki/{self._testMethodName}{part}/{n}' for n in range(count)]
 
-    def fill(self, pages):
-        for page in pages:
-            self.frontend.get(HOST, page)
-        for page in pages:
-            wait_for(lambda page=page: self.backend.cached(HOST, page), 10, f'{page} is stored')
-
     def publish(self, pages):
         self.kafka.produce(self.topic, [purge_event(f'https://{HOST}{page}') for page in pages])
-
-    def assert_fresh(self, pages, version):
-        for page in pages:
-            for cache in (self.frontend, self.backend):
-                self.assertIn(f'version {version}', cache.get(HOST, page).body,
-                              f'{page} in {cache.name}')
 
     def assert_in_order(self, pages, backend, frontend):
         """Each page got a purge at the frontend after one at the backend had been answered."""

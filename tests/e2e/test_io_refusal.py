@@ -6,17 +6,12 @@ No broker is needed: the transport is made before anything is read.
 import errno
 import os
 
-from harness import (PurgeSink, Purgeline, ServerFailed, ServerTestCase, free_port, http_client,
+from harness import (NoBroker, PurgeSink, Purgeline, ServerFailed, ServerTestCase, http_client,
                      main, wait_for)
 
 # As <sys/syscall.h> has them on every architecture: the calls are newer than the common table.
 SETUP, REGISTER = 425, 427
 NOBODY = 65534
-
-
-class NoBroker:
-    def __init__(self):
-        self.address = f'127.0.0.1:{free_port()}'
 
 
 class Wrapped(Purgeline):

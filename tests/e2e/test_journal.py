@@ -8,26 +8,15 @@ import json
 import os
 import random
 import socket
-import struct
 import threading
 
-from harness import (Kafka, OnSmallDisk, Origin, PurgeSink, Purgeline, ServerTestCase,
-                     TrafficServer, Varnish, free_port, http_client, main, purge_event, run_cli,
-                     start_all, wait_for)
+from harness import (Kafka, OnSmallDisk, PurgeSink, Purgeline, RealCachesTestCase, ServerTestCase,
+                     clr_packet, free_port, http_client, main, purge_event, purged_early, run_cli,
+                     wait_for)
 
-HOST = 'en.example.org'
+HOST = RealCachesTestCase.HOST
 KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
 CLIENTS = 8
-
-
-def clear_packet(uri):
-    """A CLR as MediaWiki sends it."""
-    def counted(text):
-        return struct.pack('!H', len(text)) + text
-    specifier = counted(b'HEAD') + counted(uri.encode()) + counted(b'HTTP/1.0') + counted(b'')
-    data = struct.pack('!BBIH', 0x04, 0, 1, 0) + specifier
-    body = struct.pack('!H', len(data) + 2) + data + struct.pack('!H', 2)
-    return struct.pack('!HBB', len(body) + 4, 0, 0) + body
 
 
 class JournalTestCase(ServerTestCase):
@@ -51,7 +40,7 @@ class JournalTestCase(ServerTestCase):
     def send_packet(self, page):
         name, port = self.htcp.split(':')
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(clear_packet(f'http://{HOST}{page}'), (name, int(port)))
+            sender.sendto(clr_packet(f'http://{HOST}{page}'), (name, int(port)))
 
 
 def post(address, body):
@@ -64,20 +53,8 @@ def post(address, body):
         connection.close()
 
 
-class TestRealCaches(JournalTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.cleanup)
-        cls.backend = TrafficServer(cls.origin.address)
-        cls.frontend = Varnish(cls.backend.address)
-        cls.keep(cls.backend, cls.frontend)
-        start_all(cls.backend, cls.frontend)
-
-    def fill(self, pages):
-        for page in pages:
-            self.frontend.get(HOST, page)
-            wait_for(lambda page=page: self.backend.cached(HOST, page), 10, f'{page} is stored')
+class TestRealCaches(JournalTestCase, RealCachesTestCase):
+    WITH_KAFKA = False
 
     def assert_fresh(self, pages, version):
         for page in pages:
@@ -203,20 +180,27 @@ class TestNothingLost(JournalTestCase):
         for sink in self.sinks:
             wait_for(lambda sink=sink: {(HOST, page) for page in pages} <= set(sink.urls(HOST)),
                      60, f'all {len(pages)} pages are purged')
-        backend, frontend = self.sinks
-        answered = {}
-        for _, answered_at, *url in backend.seen:
-            answered.setdefault(tuple(url), answered_at)
-        early = [url for read_at, _, *url in frontend.seen
-                 if url[0] == HOST and answered[tuple(url)] > read_at]
-        self.assertEqual(early, [])
+        self.assertEqual(purged_early(*self.sinks, HOST), [])
 
-    def test_kill_9_under_clients_loses_nothing_that_was_acknowledged(self):
-        daemon = self.sink_daemon().start()
+    def clients(self):
         clients = [Client(number, self.http) for number in range(CLIENTS)]
         for client in clients:
             self.addCleanup(client.over.set)
             client.start()
+        return clients
+
+    @staticmethod
+    def acknowledged(clients):
+        """Ends the clients; what they were told is taken."""
+        for client in clients:
+            client.over.set()
+        for client in clients:
+            client.join()
+        return [page for client in clients for page in client.acknowledged]
+
+    def test_kill_9_under_clients_loses_nothing_that_was_acknowledged(self):
+        daemon = self.sink_daemon().start()
+        clients = self.clients()
         for _ in range(KILLS):
             before = sum(len(client.acknowledged) for client in clients)
             step = random.randint(1, 400)
@@ -225,27 +209,17 @@ class TestNothingLost(JournalTestCase):
                      f'{step} more are acknowledged after {before}', pause=0.001)
             daemon.kill()
             daemon.start()
-        for client in clients:
-            client.over.set()
-        for client in clients:
-            client.join()
-        self.wait_purged([page for client in clients for page in client.acknowledged])
+        self.wait_purged(self.acknowledged(clients))
         self.assertEqual(daemon.stop(), 0)
 
     def test_a_stop_answers_what_it_took(self):
         daemon = self.sink_daemon().start()
-        clients = [Client(number, self.http) for number in range(CLIENTS)]
-        for client in clients:
-            self.addCleanup(client.over.set)
-            client.start()
+        clients = self.clients()
         wait_for(lambda: all(client.acknowledged for client in clients), 30, 'all are posting')
         self.assertEqual(daemon.stop(), 0)
-        for client in clients:
-            client.over.set()
-        for client in clients:
-            client.join()
+        pages = self.acknowledged(clients)
         daemon.start()
-        self.wait_purged([page for client in clients for page in client.acknowledged])
+        self.wait_purged(pages)
 
     def test_what_comes_during_a_stop_is_told_to_come_later(self):
         silent = socket.create_server(('127.0.0.1', 0))  # a cache that never answers

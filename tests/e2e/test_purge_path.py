@@ -9,10 +9,10 @@ import os
 import random
 import time
 
-from harness import (Kafka, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer, Varnish,
-                     http_client, main, purge_event, run_cli, start_all, wait_for)
+from harness import (Kafka, PurgeSink, Purgeline, RealCachesTestCase, ServerTestCase, http_client,
+                     main, purge_event, purged_early, run_cli, wait_for)
 
-HOST = 'en.example.org'
+HOST = RealCachesTestCase.HOST
 OUTAGE = 30  # seconds that a cache is away
 DENIED = 3   # purgeline_target_state
 
@@ -21,23 +21,8 @@ def uri(page):
     return f'https://{HOST}{page}'
 
 
-class RealCaches(ServerTestCase):
+class RealCaches(RealCachesTestCase):
     """Both caches before one origin, and a broker."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.cleanup)
-        cls.backend = TrafficServer(cls.origin.address)
-        cls.frontend = Varnish(cls.backend.address)
-        cls.kafka = Kafka()
-        cls.keep(cls.backend, cls.frontend, cls.kafka)
-        start_all(cls.backend, cls.frontend, cls.kafka)
-
-    def setUp(self):
-        super().setUp()
-        self.topic = f'purge-{self._testMethodName}'
-        self.kafka.create_topic(self.topic)
 
     def daemon(self, **purge):
         return Purgeline(self.kafka, [self.topic],
@@ -48,20 +33,12 @@ class RealCaches(ServerTestCase):
         return [f'/wiki/{self._testMethodName}/{n}' for n in range(count)]
 
     def fill(self, pages):
-        """Caches the pages in both layers and shows that they are."""
-        for page in pages:
-            self.frontend.get(HOST, page)
-        for page in pages:
-            wait_for(lambda page=page: self.backend.cached(HOST, page), 10, f'{page} is stored')
+        """Also shows that they are cached."""
+        super().fill(pages)
         self.assertEqual(self.frontend.get(HOST, pages[-1]).headers['x-cache-frontend'], 'hit')
 
     def publish(self, pages):
         self.kafka.produce(self.topic, [purge_event(uri(page)) for page in pages])
-
-    def assert_fresh(self, pages, version):
-        for page in pages:
-            for cache in (self.frontend, self.backend):
-                self.assertIn(f'version {version}', cache.get(HOST, page).body, cache.name)
 
 
 class TestFreshPages(RealCaches):
@@ -231,12 +208,7 @@ class Sinks(ServerTestCase):
         for sink in (self.backend, self.frontend):
             self.assertEqual(len(wanted - set(sink.urls(HOST))), 0)
             self.assertEqual(len(set(sink.urls(HOST)) - wanted), 0)
-        answered = {}
-        for _, answered_at, *url in self.backend.seen:
-            answered.setdefault(tuple(url), answered_at)
-        early = [url for read_at, _, *url in self.frontend.seen
-                 if url[0] == HOST and answered[tuple(url)] > read_at]
-        self.assertEqual(early, [])
+        self.assertEqual(purged_early(self.backend, self.frontend, HOST), [])
 
 
 class TestNothingLost(Sinks):

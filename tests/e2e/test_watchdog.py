@@ -10,7 +10,7 @@ import socket
 import time
 from pathlib import Path
 
-from harness import (PurgeSink, Purgeline, ServerTestCase, free_port, http_client, main, wait_for)
+from harness import (NoBroker, PurgeSink, Purgeline, ServerTestCase, http_client, main, wait_for)
 
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
 WALL = 0x40000000  # __WALL: waits for threads too
@@ -20,11 +20,6 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 def ptrace(request, thread):
     if LIBC.ptrace(request, thread, None, None) != 0:
         raise OSError(ctypes.get_errno(), f'ptrace {request:#x}')
-
-
-class NoBroker:
-    def __init__(self):
-        self.address = f'127.0.0.1:{free_port()}'
 
 
 class Watched(Purgeline):

@@ -2,16 +2,20 @@
 
 from . import http_client
 from .certificates import Certificates
-from .kafka import Kafka, purge_event
+from .htcp import clr_packet
+from .kafka import Kafka, NoBroker, purge_event
 from .lying_proxy import LyingProxy
 from .mediawiki import MediaWiki
-from .origin import Origin, PurgeSink
+from .origin import Origin, PurgeSink, purged_early
 from .process import ServerFailed, free_port, start_all, wait_for
 from .purgeline import OnSmallDisk, Purgeline, run_cli
+from .real_caches import RealCachesTestCase
 from .testcase import ServerTestCase, main
 from .traffic_server import TrafficServer
 from .varnish import Varnish
 
-__all__ = ['Certificates', 'Kafka', 'LyingProxy', 'MediaWiki', 'OnSmallDisk', 'Origin',
-           'PurgeSink', 'Purgeline', 'ServerFailed', 'ServerTestCase', 'TrafficServer', 'Varnish',
-           'free_port', 'http_client', 'main', 'purge_event', 'run_cli', 'start_all', 'wait_for']
+__all__ = ['Certificates', 'Kafka', 'LyingProxy', 'MediaWiki', 'NoBroker', 'OnSmallDisk',
+           'Origin', 'PurgeSink', 'Purgeline', 'RealCachesTestCase', 'ServerFailed',
+           'ServerTestCase', 'TrafficServer', 'Varnish', 'clr_packet', 'free_port',
+           'http_client', 'main', 'purge_event', 'purged_early', 'run_cli', 'start_all',
+           'wait_for']

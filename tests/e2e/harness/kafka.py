@@ -195,6 +195,13 @@ class Kafka(Server):
         return kafka_wire.committed(self.address, group, topic, partition)
 
 
+class NoBroker:
+    """An address where no broker is, in Kafka's place for a daemon that needs none."""
+
+    def __init__(self):
+        self.address = f'127.0.0.1:{free_port()}'
+
+
 def purge_event(uri, when=None, **more):
     """A resource_change event as MediaWiki's EventBus writes it."""
     when = when or datetime.now(timezone.utc)

@@ -1,15 +1,14 @@
 """A proxy before a real cache that passes requests on and lies about some of the answers."""
 
-import selectors
 import socket
 import struct
-import threading
 import time
 
 from . import http_client
+from .recorder import Recorder, parse
 
 
-class LyingProxy:
+class LyingProxy(Recorder):
     """`lie(number, target)` is asked for each request, counted from 1; it returns what to do:
 
     None: pass the cache's answer on. 'reset': RST in its place. 'close': the answer, then the end.
@@ -22,53 +21,19 @@ class LyingProxy:
         self.lies = 0
         self._upstream, self._lie = upstream, lie
         self._count = 0
-        self._selector = selectors.DefaultSelector()
-        self._listener = socket.create_server(('127.0.0.1', 0), backlog=128)
-        self._listener.setblocking(False)
-        self.address = f'127.0.0.1:{self._listener.getsockname()[1]}'
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        super().__init__()
 
-    def cleanup(self):
-        self._stopped.set()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
-        self._selector.close()
-
-    def _serve(self):
-        while not self._stopped.is_set():
-            for key, _ in self._selector.select(0.05):
-                if key.data is None:
-                    connection, _ = self._listener.accept()
-                    connection.settimeout(5)
-                    self._selector.register(connection, selectors.EVENT_READ, bytearray())
-                elif not self._read(key.fileobj, key.data):
-                    self._selector.unregister(key.fileobj)
-                    key.fileobj.close()
-
-    def _read(self, connection, buffer):
-        """False when the connection is to be closed."""
-        try:
-            data = connection.recv(1 << 16)
-            if not data:
+    def _take(self, connection, buffer):
+        while b'\r\n\r\n' in buffer:
+            request, _, rest = bytes(buffer).partition(b'\r\n\r\n')
+            buffer[:] = rest
+            if not self._answer(connection, request):
                 return False
-            buffer += data
-            while b'\r\n\r\n' in buffer:
-                request, _, rest = bytes(buffer).partition(b'\r\n\r\n')
-                buffer[:] = rest
-                if not self._answer(connection, request.decode('latin-1').split('\r\n')):
-                    return False
-        except OSError:
-            return False
         return True
 
-    def _answer(self, connection, lines):
+    def _answer(self, connection, request):
         read_at = time.monotonic_ns()
-        method, target, _ = lines[0].split(' ')
-        host = next(line[6:] for line in lines[1:] if line.lower().startswith('host: '))
+        method, target, host = parse(request)
         self._count += 1
         lie = self._lie(self._count, target)
         self.lies += lie is not None

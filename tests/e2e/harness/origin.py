@@ -1,11 +1,11 @@
 """The origin server behind the caches, and recording sinks that stand in for caches."""
 
-import selectors
-import socket
 import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .recorder import Recorder, parse
 
 
 class Origin:
@@ -57,7 +57,7 @@ class Origin:
         self._server.server_close()
 
 
-class PurgeSink:
+class PurgeSink(Recorder):
     """Answers 204 to every purge, pipelined or not, and keeps each with the time it was answered.
 
     One thread serves all connections. The times are monotonic and shared by all sinks of a test, so
@@ -68,50 +68,15 @@ class PurgeSink:
 
     def __init__(self):
         self.seen = []  # (time_ns of reading, time_ns of answering, host, target)
-        self._selector = selectors.DefaultSelector()
-        self._listener = socket.create_server(('127.0.0.1', 0), backlog=128)
-        self._listener.setblocking(False)
-        self.port = self._listener.getsockname()[1]
-        self.address = f'127.0.0.1:{self.port}'
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        super().__init__()
 
     def urls(self, of):
         """How often each (host, target) of a host was purged; a daemon also probes its targets."""
         return Counter((host, target) for _, _, host, target in list(self.seen) if host == of)
 
-    def cleanup(self):
-        self._stopped.set()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
-        self._selector.close()
-
-    def _serve(self):
-        while not self._stopped.is_set():
-            for key, _ in self._selector.select(0.05):
-                if key.data is None:
-                    connection, _ = self._listener.accept()
-                    connection.settimeout(5)
-                    self._selector.register(connection, selectors.EVENT_READ, bytearray())
-                else:
-                    self._read(key.fileobj, key.data)
-
-    def _read(self, connection, buffer):
-        try:
-            data = connection.recv(1 << 18)
-        except OSError:
-            data = b''
-        if not data:
-            self._selector.unregister(connection)
-            connection.close()
-            return
-        buffer += data
+    def _take(self, connection, buffer):
         *requests, rest = bytes(buffer).split(b'\r\n\r\n')
-        del buffer[:]
-        buffer += rest
+        buffer[:] = rest
         read_at = time.monotonic_ns()
         parsed = [self._parse(request) for request in requests]
         # Stamped before it is written: afterwards the sender may be ahead of this thread.
@@ -121,12 +86,21 @@ class PurgeSink:
             connection.sendall(self.ANSWER * len(parsed))
         except OSError:
             pass  # the purge counts as done: the sender is free to ask again
+        return True
 
     @staticmethod
     def _parse(request):
-        lines = request.decode('latin-1').split('\r\n')
-        method, target, _ = lines[0].split(' ')
+        method, target, host = parse(request)
         if method != 'PURGE':
-            raise AssertionError(f'not a purge: {lines[0]}')
-        host = next(line[6:] for line in lines[1:] if line.lower().startswith('host: '))
+            raise AssertionError(f'not a purge: {method} {target}')
         return host, target
+
+
+def purged_early(before, behind, host):
+    """The URLs of `host` that the sink behind was asked to purge before the one in front of it had
+    answered its first purge."""
+    answered = {}
+    for _, answered_at, *url in before.seen:
+        answered.setdefault(tuple(url), answered_at)
+    return [url for read_at, _, *url in behind.seen
+            if url[0] == host and answered[tuple(url)] > read_at]

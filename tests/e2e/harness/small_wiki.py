@@ -3,10 +3,10 @@
 import re
 import socket
 import sqlite3
-import struct
 from pathlib import Path
 
 from . import http_client
+from .htcp import clr_packet
 from .mediawiki import HOST, MediaWiki
 from .process import free_port, start_all, wait_for
 from .purgeline import Purgeline
@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / 'docs/mediawiki.md'
 RELAYER = ROOT / 'packaging/mediawiki/PurgelineEventRelayer.php'
 EXAMPLE = ROOT / 'conf/purgeline-small-wiki.yaml'
-WAYS = ('Event relayer', 'PURGE', 'HTCP')
 
 
 def block(heading, language):
@@ -106,11 +105,3 @@ class SmallWiki:
             sender.sendto(clr_packet(url), ('127.0.0.1', self.htcp))
         wait_for(lambda: self.journal(f"SELECT 1 FROM events WHERE instr(value, '{url}\"')"), 30,
                  'the packet is in the journal')
-
-
-def clr_packet(url):
-    """An HTCP CLR as MediaWiki sends it."""
-    fields = (b'HEAD', url.encode(), b'HTTP/1.0', b'')
-    what = b''.join(struct.pack('>H', len(field)) + field for field in fields)
-    data = struct.pack('>HBBIH', 10 + len(what), 4, 0, 0, 0) + what
-    return struct.pack('>HBB', 4 + len(data) + 2, 0, 0) + data + struct.pack('>H', 2)
