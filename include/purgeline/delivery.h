@@ -18,22 +18,28 @@ struct DeliveryId {
   friend bool operator==(const DeliveryId&, const DeliveryId&) = default;
 };
 
-// What dispatch needs for one attempt. The views live until the attempt's outcome has been
-// reported.
-struct Delivery {
-  DeliveryId id;
-  TargetId target;
-  std::string_view host;
-  std::string_view path;      // the request target
+// What dispatch has to know of a delivery's earlier attempts. It comes with the outcome of each,
+// and whoever keeps the delivery hands it back with the next.
+struct AttemptMarks {
   std::uint16_t attempts{0};  // failed attempts so far (5xx, timeouts, malformed answers)
   std::uint8_t lonely{0};     // how often it was alone when the cache closed unanswered
   bool alone{false};          // suspected of making the cache close: send it at depth 1
   std::uint8_t denials{0};    // 403, 405 or 501 so far
-  // Dispatch's own marks: good answers of the target when this delivery last failed, without and
-  // with those to probes.
+  // Good answers of the target when this delivery last failed, without and with those to probes.
   std::uint32_t good_then{0};
   std::uint32_t alive_then{0};
-  bool probe{false};  // nobody's URL: its answer says nothing about other URLs
+
+  void set_marks(const AttemptMarks& of) { *this = of; }
+};
+
+// What dispatch needs for one attempt. The views live until the attempt's outcome has been
+// reported.
+struct Delivery : AttemptMarks {
+  DeliveryId id;
+  TargetId target;
+  std::string_view host;
+  std::string_view path;  // the request target
+  bool probe{false};      // nobody's URL: its answer says nothing about other URLs
 };
 
 enum class AttemptResult : std::uint8_t {
@@ -57,17 +63,10 @@ inline constexpr std::size_t kAttemptResults = 9;
   return r >= AttemptResult::refused;
 }
 
-struct Outcome {
+struct Outcome : AttemptMarks {
   AttemptResult result{AttemptResult::retry};
   std::uint16_t status{0};  // the HTTP status, 0 when there was no answer
   MonoTime not_before{};    // for retry and denied: when it may be sent again
-  std::uint16_t attempts{
-      0};  // the delivery's new counts, kept by the coalescer until the next attempt
-  std::uint8_t lonely{0};
-  bool alone{false};
-  std::uint8_t denials{0};
-  std::uint32_t good_then{0};
-  std::uint32_t alive_then{0};
 };
 
 // Dispatch pulls: it takes a delivery only when it can write it. Implemented by the coalescer.

@@ -14,7 +14,8 @@ namespace purgeline {
 // Sixteen bytes in network order; IPv4 as ::ffff:a.b.c.d.
 using IpAddress = std::array<std::uint8_t, 16>;
 
-// "192.0.2.1", "2001:db8::1"; nothing else, no names.
+// "192.0.2.1", "2001:db8::1"; nothing else: no names, no zones, and no short or octal forms, which
+// mean different things to different programs.
 [[nodiscard]] std::optional<IpAddress> parse_ip(std::string_view text);
 [[nodiscard]] std::string ip_text(const IpAddress& address);
 [[nodiscard]] bool is_ipv4(const IpAddress& address);

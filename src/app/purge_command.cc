@@ -60,11 +60,7 @@ class PurgeRun : public DeliveryQueue, public OutcomeSink {
     delivery.target = target;
     delivery.host = job.host;
     delivery.path = job.path;
-    delivery.attempts = job.last.attempts;
-    delivery.lonely = job.last.lonely;
-    delivery.alone = job.last.alone;
-    delivery.good_then = job.last.good_then;
-    delivery.alive_then = job.last.alive_then;
+    delivery.set_marks(job.last);
     flying_.push_back({number, target});
     return delivery;
   }

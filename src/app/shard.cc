@@ -13,6 +13,7 @@
 #include "io/system_clock.h"
 #include "io/thread_resolver.h"
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 
 namespace purgeline {
 namespace {

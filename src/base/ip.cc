@@ -15,6 +15,7 @@ constexpr std::array<std::uint8_t, 12> kIpv4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 std::optional<IpAddress> parse_ip(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN> copy{};
   if (text.empty() || text.size() >= copy.size()) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;
   std::copy(text.begin(), text.end(), copy.begin());
   IpAddress address{};
   if (inet_pton(AF_INET6, copy.data(), address.data()) == 1) return address;

@@ -25,12 +25,7 @@ Coalescer::Coalescer(const CoalescerOptions& options, Clock& clock)
 
 // ---- targets that come and go
 
-Coalescer::Line& Coalescer::line(TargetId target) {
-  CHECK(target.value() < kMaxTargets && lines_[target.value()]);
-  return *lines_[target.value()];
-}
-
-const Coalescer::Line& Coalescer::line(TargetId target) const {
+Coalescer::Line& Coalescer::line(TargetId target) const {
   CHECK(target.value() < kMaxTargets && lines_[target.value()]);
   return *lines_[target.value()];
 }
@@ -57,22 +52,16 @@ std::uint32_t Coalescer::number(TargetId target, std::uint32_t key) const {
   return key * static_cast<std::uint32_t>(kMaxTargets) + target.value();
 }
 
-Coalescer::Slot* Coalescer::find_slot(std::uint32_t number) {
-  const auto& line = lines_[target_of(number).value()];
-  const std::uint32_t key = key_of(number);
-  if (!line || key / kSlotChunk >= line->slots.size()) return nullptr;
-  const auto& chunk = line->slots[key / kSlotChunk];
+Coalescer::Slot* Coalescer::Line::find(std::uint32_t key) const {
+  if (key / kSlotChunk >= slots.size()) return nullptr;
+  const auto& chunk = slots[key / kSlotChunk];
   return chunk ? &chunk[key % kSlotChunk] : nullptr;
 }
 
-Coalescer::Slot& Coalescer::slot(std::uint32_t number) {
-  Slot* found = find_slot(number);
+Coalescer::Slot& Coalescer::slot(std::uint32_t number) const {
+  Slot* found = line(number).find(key_of(number));
   CHECK(found != nullptr);
   return *found;
-}
-
-const Coalescer::Slot& Coalescer::slot(std::uint32_t number) const {
-  return const_cast<Coalescer*>(this)->slot(number);
 }
 
 // By chunks, so that a target that is added to a full table does not stop the loop to make slots
@@ -88,8 +77,8 @@ Coalescer::Slot& Coalescer::make_slot(std::uint32_t number) {
 std::uint32_t Coalescer::hold(const Key& key, const KeyText& text) {
   const KeyTable::Held held = keys_.hold(key, text);
   if (!held.made) return held.index;
-  for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
-    Slot* slot = find_slot(number(TargetId{t}, held.index));
+  for (const auto& line : lines_) {
+    Slot* slot = line ? line->find(held.index) : nullptr;
     if (slot == nullptr) continue;
     CHECK(!slot->waiting && !slot->in_flight);
     const Slot former = *slot;
@@ -124,7 +113,7 @@ Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime ver
     count(CoalesceHow::covered);
     return {CoalesceHow::covered, slot.good_answer};
   }
-  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window, priority);
+  open(at, priority);
   join(slot.waiting_joins, event);
   count(CoalesceHow::opened);
   return {CoalesceHow::opened};
@@ -139,7 +128,7 @@ bool Coalescer::want_ahead(TargetId target, std::uint32_t key, MonoTime version,
   if (slot.waiting || (slot.in_flight && slot.started > version) || slot.good_start > version) {
     return false;
   }
-  open(at, slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window, priority);
+  open(at, priority);
   return true;
 }
 
@@ -150,14 +139,14 @@ void Coalescer::join(std::uint32_t& list, std::uint32_t event) {
 }
 
 // A delivery that waits or flies uses its key, so that the bytes outlive the events.
-void Coalescer::open(std::uint32_t number, MonoTime due, Priority priority) {
+void Coalescer::open(std::uint32_t number, Priority priority) {
   Slot& slot = this->slot(number);
   CHECK(!slot.waiting && slot.waiting_joins == kNone);
   keys_.add_user(key_of(number));
   slot.waiting = true;
   slot.live = priority == Priority::live;
   slot.waiting_since = clock_.now();
-  slot.not_before = due;
+  slot.not_before = slot.last_start == kNever ? clock_.now() : slot.last_start + options_.window;
   ++line(number).waiting;
   enqueue(number, false);
 }
@@ -181,13 +170,12 @@ void Coalescer::enqueue(std::uint32_t number, bool first) {
     line.delayed.push(slot.not_before, number);
     return;
   }
-  if (slot.live ? slot.in_live : slot.in_backlog) return;  // an entry left behind will do
-  (slot.live ? slot.in_live : slot.in_backlog) = true;
-  Ring<std::uint32_t>& ring = slot.live ? line.live : line.backlog;
+  if (slot.queued(slot.live)) return;  // an entry left behind will do
+  slot.queued(slot.live) = true;
   if (first)
-    ring.push_front(number);
+    line.ring(slot.live).push_front(number);
   else
-    ring.push_back(number);
+    line.ring(slot.live).push_back(number);
 }
 
 // The attempt that a parked delivery waited for has ended.
@@ -202,20 +190,20 @@ void Coalescer::unpark(std::uint32_t number) {
 }
 
 std::uint32_t Coalescer::pop(Line& line, bool live) {
-  const std::uint32_t number = (live ? line.live : line.backlog).pop_front();
-  Slot& slot = this->slot(number);
-  (live ? slot.in_live : slot.in_backlog) = false;
+  const std::uint32_t number = line.ring(live).pop_front();
+  slot(number).queued(live) = false;
   return number;
 }
 
-bool Coalescer::first_counts(const Line& line, bool live) const {
-  const Slot& slot = this->slot((live ? line.live : line.backlog)[0]);
+bool Coalescer::first_counts(Line& line, bool live) const {
+  const Slot& slot = this->slot(line.ring(live)[0]);
   return slot.waiting && !slot.parked && !slot.delayed && slot.live == live;
 }
 
 void Coalescer::pass_over(Line& line, bool live) {
-  const Ring<std::uint32_t>& ring = live ? line.live : line.backlog;
-  while (!ring.empty() && !first_counts(line, live)) static_cast<void>(pop(line, live));
+  while (!line.ring(live).empty() && !first_counts(line, live)) {
+    static_cast<void>(pop(line, live));
+  }
 }
 
 bool Coalescer::ready(TargetId target) const {
@@ -268,12 +256,7 @@ std::optional<Delivery> Coalescer::take(TargetId target) {
     delivery.target = target;
     delivery.host = text.host;
     delivery.path = text.path;
-    delivery.attempts = slot.attempts;
-    delivery.lonely = slot.lonely;
-    delivery.alone = slot.alone;
-    delivery.denials = slot.denials;
-    delivery.good_then = slot.good_then;
-    delivery.alive_then = slot.alive_then;
+    delivery.set_marks(slot);
     return delivery;
   }
   return std::nullopt;
@@ -321,32 +304,33 @@ void Coalescer::take_in(TargetId target) {
   line.left_out = false;
 }
 
+template <class Tell>
+void Coalescer::let_go(std::uint32_t& list, Tell tell) {
+  CHECK(sink_ != nullptr);
+  // Taken off first: whoever is told may want something of this very slot.
+  for (std::uint32_t at = std::exchange(list, kNone); at != kNone;) {
+    const Join join = joins_[at];
+    joins_.give(at);
+    at = join.next;
+    tell(join.event);
+  }
+}
+
 // Ends a waiting delivery that is in no queue. Those who shared it learn that it will not come.
 void Coalescer::drop(std::uint32_t number) {
   Slot& slot = this->slot(number);
   CHECK(slot.waiting && !slot.parked && !slot.delayed);
   slot.waiting = false;
   --line(number).waiting;
-  slot.attempts = 0;
-  slot.lonely = slot.denials = 0;
-  slot.alone = false;
-  let_go(slot.waiting_joins, target_of(number));
+  slot.forget_attempts();
+  let_go(slot.waiting_joins,
+         [&](std::uint32_t event) { sink_->on_left_out(event, target_of(number)); });
   keys_.release(key_of(number));
 }
 
-void Coalescer::let_go(std::uint32_t& list, TargetId target) {
-  CHECK(sink_ != nullptr);
-  std::uint32_t left = std::exchange(list, kNone);
-  while (left != kNone) {
-    const Join join = joins_[left];
-    joins_.give(left);
-    sink_->on_left_out(join.event, target);
-    left = join.next;
-  }
-}
-
 Coalescer::Slot* Coalescer::in_flight(DeliveryId id) {
-  Slot* slot = find_slot(id.slot);
+  const auto& line = lines_[target_of(id.slot).value()];
+  Slot* slot = line ? line->find(key_of(id.slot)) : nullptr;
   if (slot == nullptr || !slot->in_flight || slot->generation != id.generation) return nullptr;
   return slot;
 }
@@ -373,11 +357,11 @@ bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
     slot->good_start = slot->started;
     slot->good_answer = now;
   }
-  slot->attempts = 0;
-  slot->lonely = slot->denials = 0;
-  slot->alone = false;
+  slot->forget_attempts();
   unpark(id.slot);
-  settle(id.slot, now, is_dead(outcome.result));
+  let_go(slot->flying_joins, [&](std::uint32_t event) {
+    sink_->on_settled(event, target_of(id.slot), now, is_dead(outcome.result));
+  });
   keys_.release(key_of(id.slot));
   return true;
 }
@@ -385,12 +369,7 @@ bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
 // The attempt failed: it covers nobody, and those who shared it wait for the next one.
 void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
   Slot& slot = this->slot(number);
-  slot.attempts = outcome.attempts;
-  slot.lonely = outcome.lonely;
-  slot.alone = outcome.alone;
-  slot.denials = outcome.denials;
-  slot.good_then = outcome.good_then;
-  slot.alive_then = outcome.alive_then;
+  slot.set_marks(outcome);
   const bool at_once = outcome.result == AttemptResult::unanswered;
   const MonoTime due = at_once ? clock_.now() : outcome.not_before;
   if (slot.waiting) {  // a newer event already waits: one purge will do for both
@@ -419,20 +398,6 @@ void Coalescer::wait_again(std::uint32_t number, const Outcome& outcome) {
     enqueue(number, at_once);
 }
 
-void Coalescer::settle(std::uint32_t number, MonoTime answered, bool dead) {
-  CHECK(sink_ != nullptr);
-  const TargetId target = target_of(number);
-  // Taken off first: a settled event may want something of this very slot.
-  std::uint32_t list = this->slot(number).flying_joins;
-  this->slot(number).flying_joins = kNone;
-  while (list != kNone) {
-    const Join join = joins_[list];
-    joins_.give(list);
-    list = join.next;
-    sink_->on_settled(join.event, target, answered, dead);
-  }
-}
-
 std::optional<MonoTime> Coalescer::next_due() const {
   // What is due already waits for dispatch, which knows itself when it can take it.
   std::optional<MonoTime> earliest;
@@ -450,12 +415,11 @@ std::uint64_t Coalescer::waiting(TargetId target) const {
 
 // Of those that are due: what is delayed is so on purpose.
 std::optional<MonoTime> Coalescer::oldest_waiting(TargetId target) const {
-  const Line& line = this->line(target);
+  Line& line = this->line(target);
   std::optional<MonoTime> oldest;
   for (const bool live : {true, false}) {
-    const Ring<std::uint32_t>& ring = live ? line.live : line.backlog;
-    if (ring.empty() || !first_counts(line, live)) continue;
-    const MonoTime since = slot(ring[0]).waiting_since;
+    if (line.ring(live).empty() || !first_counts(line, live)) continue;
+    const MonoTime since = slot(line.ring(live)[0]).waiting_since;
     if (!oldest || since < *oldest) oldest = since;
   }
   return oldest;

@@ -125,7 +125,7 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t event{kNone};
     std::uint32_t next{kNone};
   };
-  struct Slot {
+  struct Slot : AttemptMarks {    // of the waiting delivery, or the one in flight
     MonoTime started{kNever};     // the attempt in flight
     MonoTime last_start{kNever};  // any attempt, for the window
     MonoTime good_start{kNever};  // the last attempt that was answered well
@@ -135,12 +135,6 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t waiting_joins{kNone};
     std::uint32_t flying_joins{kNone};
     std::uint32_t generation{0};
-    std::uint32_t good_then{0};
-    std::uint32_t alive_then{0};
-    std::uint16_t attempts{0};
-    std::uint8_t lonely{0};
-    std::uint8_t denials{0};
-    bool alone{false};
     bool waiting{false};
     bool in_flight{false};
     bool live{false};       // the waiting delivery is wanted by a live event
@@ -152,6 +146,14 @@ class Coalescer : public DeliveryQueue {
     // backlog that a live event joins moves to the live ring and leaves its former entry behind.
     bool in_live{false};
     bool in_backlog{false};
+
+    [[nodiscard]] bool& queued(bool of_live) { return of_live ? in_live : in_backlog; }
+    // The target's marks stay: they count its answers, not this delivery's.
+    void forget_attempts() {
+      attempts = 0;
+      lonely = denials = 0;
+      alone = false;
+    }
   };
   struct Line {  // what waits for one target
     explicit Line(std::size_t keys) : live(keys), backlog(keys), delayed(keys) {}
@@ -163,17 +165,17 @@ class Coalescer : public DeliveryQueue {
     std::uint32_t live_takes{0};  // since the backlog had one
     bool left_out{false};
     std::vector<std::unique_ptr<Slot[]>> slots;  // chunks of kSlotChunk keys, made when first used
+
+    [[nodiscard]] Ring<std::uint32_t>& ring(bool of_live) { return of_live ? live : backlog; }
+    [[nodiscard]] Slot* find(std::uint32_t key) const;
   };
 
   [[nodiscard]] std::uint32_t number(TargetId target, std::uint32_t key) const;
-  [[nodiscard]] Slot& slot(std::uint32_t number);
-  [[nodiscard]] const Slot& slot(std::uint32_t number) const;
+  [[nodiscard]] Slot& slot(std::uint32_t number) const;
   // The slot of a number that was never used is made.
   [[nodiscard]] Slot& make_slot(std::uint32_t number);
-  [[nodiscard]] Slot* find_slot(std::uint32_t number);
-  [[nodiscard]] Line& line(TargetId target);
-  [[nodiscard]] const Line& line(TargetId target) const;
-  [[nodiscard]] Line& line(std::uint32_t number) { return line(target_of(number)); }
+  [[nodiscard]] Line& line(TargetId target) const;
+  [[nodiscard]] Line& line(std::uint32_t number) const { return line(target_of(number)); }
   // A delivery's number tells its target and its key, whatever targets there are.
   [[nodiscard]] static TargetId target_of(std::uint32_t number) {
     return TargetId{static_cast<std::uint16_t>(number % kMaxTargets)};
@@ -182,11 +184,11 @@ class Coalescer : public DeliveryQueue {
     return static_cast<std::uint32_t>(number / kMaxTargets);
   }
   void join(std::uint32_t& list, std::uint32_t event);
-  void open(std::uint32_t number, MonoTime due, Priority priority);
+  void open(std::uint32_t number, Priority priority);
   void promote(std::uint32_t number);
   void enqueue(std::uint32_t number, bool first);
   std::uint32_t pop(Line& line, bool live);
-  [[nodiscard]] bool first_counts(const Line& line, bool live) const;
+  [[nodiscard]] bool first_counts(Line& line, bool live) const;
   void pass_over(Line& line, bool live);
   void due_now(Line& line, MonoTime now);
   [[nodiscard]] std::optional<bool> next_ring(Line& line);
@@ -194,8 +196,9 @@ class Coalescer : public DeliveryQueue {
   void drop(std::uint32_t number);
   void unpark(std::uint32_t number);
   void wait_again(std::uint32_t number, const Outcome& outcome);
-  void settle(std::uint32_t number, MonoTime answered, bool dead);
-  void let_go(std::uint32_t& list, TargetId target);
+  // Empties a list of those who share a purge and tells each.
+  template <class Tell>
+  void let_go(std::uint32_t& list, Tell tell);
   void count(CoalesceHow how) { ++counts_[static_cast<std::size_t>(how)]; }
   [[nodiscard]] Slot* in_flight(DeliveryId id);
 

@@ -11,6 +11,7 @@
 
 #include "control/config_text.h"
 #include "control/config_value.h"
+#include "purgeline/ip.h"
 
 namespace purgeline::config {
 namespace {
@@ -36,11 +37,6 @@ bool is_host_name(std::string_view host) {
 
 bool is_all_of(std::string_view text, std::string_view characters) {
   return text.find_first_not_of(characters) == std::string_view::npos;
-}
-
-bool is_v4(const std::string& host) {
-  in_addr address{};
-  return inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
 // The shortest spelling of a v6 literal; empty when it is none.
@@ -123,7 +119,7 @@ tl::expected<Endpoint, Complaint> parse_endpoint(std::string_view written) {
     port = written.substr(colon + 1);
     if (!is_host_name(endpoint.host)) return complain("has no valid host name");
     // A name of digits and dots only can be nothing but a v4 address.
-    if (is_all_of(endpoint.host, "0123456789.") && !is_v4(endpoint.host)) {
+    if (is_all_of(endpoint.host, "0123456789.") && !parse_ip(endpoint.host)) {
       return complain("has no valid IPv4 address");
     }
   }

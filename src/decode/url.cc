@@ -1,6 +1,5 @@
 #include "decode/url.h"
 
-#include <arpa/inet.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "purgeline/check.h"
+#include "purgeline/ip.h"
 
 namespace purgeline {
 namespace {
@@ -70,11 +70,7 @@ bool is_host_char(char c) {
 }
 
 bool is_ipv6(std::string_view literal) {
-  std::array<char, 46> text{};
-  if (literal.empty() || literal.size() >= text.size()) return false;
-  std::copy(literal.begin(), literal.end(), text.begin());
-  in6_addr ignored{};
-  return inet_pton(AF_INET6, text.data(), &ignored) == 1;
+  return literal.find(':') != std::string_view::npos && parse_ip(literal);
 }
 
 bool is_default(Scheme scheme, unsigned port) {

@@ -41,12 +41,7 @@ AttemptResult good_result(const Answer& answer) {
 Outcome outcome_of(const Delivery& delivery, AttemptResult result) {
   Outcome outcome;
   outcome.result = result;
-  outcome.attempts = delivery.attempts;
-  outcome.lonely = delivery.lonely;
-  outcome.alone = delivery.alone;
-  outcome.denials = delivery.denials;
-  outcome.good_then = delivery.good_then;
-  outcome.alive_then = delivery.alive_then;
+  outcome.set_marks(delivery);
   return outcome;
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 
 namespace purgeline {
 namespace {

@@ -81,15 +81,4 @@ Fd make_eventfd() {
   return fd;
 }
 
-void write_eventfd(int fd) {
-  const std::uint64_t one = 1;
-  // A full counter is as good as a written one.
-  static_cast<void>(::write(fd, &one, sizeof one) == sizeof one);
-}
-
-void drain_eventfd(int fd) {
-  std::uint64_t count = 0;
-  static_cast<void>(::read(fd, &count, sizeof count) == sizeof count);
-}
-
 }  // namespace purgeline

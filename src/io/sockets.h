@@ -47,7 +47,5 @@ struct SocketAddress {
 [[nodiscard]] Errc socket_errc(int error);
 
 [[nodiscard]] Fd make_eventfd();
-void write_eventfd(int fd);
-void drain_eventfd(int fd);
 
 }  // namespace purgeline

@@ -15,6 +15,7 @@
 
 #include "io/sockets.h"
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 
 namespace purgeline {
 namespace {

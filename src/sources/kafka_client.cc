@@ -11,12 +11,11 @@
 #include <utility>
 
 #include "purgeline/check.h"
+#include "sources/kafka_owned.h"
 #include "sources/kafka_trouble.h"
 
 namespace purgeline {
 namespace {
-
-constexpr std::size_t kErrorText = 512;  // librdkafka's own buffers for error words have this size
 
 struct ListDeleter {
   void operator()(rd_kafka_topic_partition_list_t* list) const {
@@ -24,20 +23,6 @@ struct ListDeleter {
   }
 };
 using List = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter>;
-
-struct ErrorDeleter {
-  void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
-};
-using LibraryError = std::unique_ptr<rd_kafka_error_t, ErrorDeleter>;
-
-struct EventDeleter {
-  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-};
-using Event = std::unique_ptr<rd_kafka_event_t, EventDeleter>;
-
-struct ConfDeleter {
-  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
-};
 
 Errc errc(rd_kafka_resp_err_t code) {
   switch (code) {
@@ -86,7 +71,7 @@ Status status_of(rd_kafka_resp_err_t code) {
 }
 
 Status status_of(rd_kafka_error_t* owned) {
-  const LibraryError error(owned);
+  const KafkaError error(owned);
   if (!error) return {};
   return failure(errc(rd_kafka_error_code(error.get())), rd_kafka_error_string(error.get()));
 }
@@ -96,11 +81,6 @@ List list_of(const PartitionName& name, std::int64_t offset) {
   rd_kafka_topic_partition_list_add(list.get(), name.topic.c_str(), name.partition)->offset =
       offset;
   return list;
-}
-
-void wake_with(rd_kafka_queue_t* queue, int wake_fd) {
-  static constexpr std::uint64_t kOne = 1;  // what an eventfd wants to read
-  rd_kafka_queue_io_event_enable(queue, wake_fd, &kOne, sizeof kOne);
 }
 
 // Rounded down: a start that is found by time must not come after the event.
@@ -139,27 +119,13 @@ void KafkaClient::TopicDeleter::operator()(rd_kafka_topic_s* topic) const {
 Result<std::unique_ptr<KafkaClient>> KafkaClient::make(const KafkaSettings& settings,
                                                        const std::vector<std::string>& topics,
                                                        const KafkaProperties& own) {
-  std::unique_ptr<rd_kafka_conf_t, ConfDeleter> conf(rd_kafka_conf_new());
-  std::array<char, kErrorText> text{};
-  for (const KafkaProperties* properties : {&own, &settings.properties}) {
-    for (const auto& [key, value] : *properties) {
-      if (rd_kafka_conf_set(conf.get(), key.c_str(), value.c_str(), text.data(), text.size()) !=
-          RD_KAFKA_CONF_OK) {
-        const std::string words = kafka_scrub(settings, text.data());
-        return failure(Errc::invalid, "log.kafka.properties." + key + ": " + words);
-      }
-    }
-  }
-  rd_kafka_t* client = rd_kafka_new(RD_KAFKA_CONSUMER, conf.get(), text.data(), text.size());
-  if (client == nullptr) {
-    return failure(Errc::invalid, "log.kafka: " + kafka_scrub(settings, text.data()));
-  }
-  static_cast<void>(conf.release());  // the client's now
-  auto made = std::make_unique<KafkaClient>(client);
+  const Result<rd_kafka_t*> client = make_kafka(RD_KAFKA_CONSUMER, settings, own, 0);
+  if (!client) return tl::unexpected<Error>(client.error());
+  auto made = std::make_unique<KafkaClient>(*client);
   // Errors then come to the same queue as everything else, and one call serves all.
-  rd_kafka_poll_set_consumer(client);
+  rd_kafka_poll_set_consumer(*client);
   for (const std::string& topic : topics) {
-    rd_kafka_topic_t* handle = rd_kafka_topic_new(client, topic.c_str(), nullptr);
+    rd_kafka_topic_t* handle = rd_kafka_topic_new(*client, topic.c_str(), nullptr);
     if (handle == nullptr) {
       return failure(Errc::invalid,
                      "log.kafka.topics: " + topic + ": " + rd_kafka_err2str(rd_kafka_last_error()));
@@ -239,7 +205,7 @@ std::size_t KafkaClient::read(rd_kafka_queue_s* queue, std::span<rd_kafka_messag
 }
 
 void KafkaClient::poll(rd_kafka_queue_s* events, KafkaEventVisitor& visitor) {
-  while (const Event event{rd_kafka_queue_poll(events, 0)}) {
+  while (const KafkaEvent event{rd_kafka_queue_poll(events, 0)}) {
     switch (rd_kafka_event_type(event.get())) {
       case RD_KAFKA_EVENT_LOG: {
         const char* facility = nullptr;
@@ -310,7 +276,7 @@ Status KafkaClient::commit(std::span<const KafkaStored> positions, rd_kafka_queu
 }
 
 std::optional<KafkaCommitAnswer> KafkaClient::poll_commit(rd_kafka_queue_s* answers) {
-  while (const Event event{rd_kafka_queue_poll(answers, 0)}) {
+  while (const KafkaEvent event{rd_kafka_queue_poll(answers, 0)}) {
     if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_OFFSET_COMMIT) continue;
     KafkaCommitAnswer answer;
     answer.serial = reinterpret_cast<std::uintptr_t>(rd_kafka_event_opaque(event.get()));

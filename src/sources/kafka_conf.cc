@@ -23,16 +23,21 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kOwned{{
     {"log.queue", "log lines are taken by Purgeline"},
 }};
 
-std::string joined(const std::vector<std::string>& words) {
+}  // namespace
+
+std::string kafka_servers(const std::vector<std::string>& brokers) {
   std::string all;
-  for (const std::string& word : words) {
+  for (const std::string& broker : brokers) {
     if (!all.empty()) all += ',';
-    all += word;
+    all += broker;
   }
   return all;
 }
 
-}  // namespace
+void add_property(KafkaSettings& settings, const std::string& key, const std::string& value) {
+  if (kafka_secret(key) && !value.empty()) settings.secrets.push_back(value);
+  settings.properties.emplace_back(key, value);
+}
 
 bool kafka_secret(std::string_view property) {
   // Broad on purpose: an unknown property that merely sounds secret loses nothing but a value in a
@@ -88,10 +93,9 @@ Result<KafkaSettings> kafka_settings(const KafkaOptions& options) {
                        "log.kafka.properties." + key + " cannot be set: " + std::string(advice));
       }
     }
-    if (kafka_secret(key) && !value.empty()) settings.secrets.push_back(value);
-    set.emplace_back(key, value);
+    add_property(settings, key, value);
   }
-  set.emplace_back("bootstrap.servers", joined(options.brokers));
+  set.emplace_back("bootstrap.servers", kafka_servers(options.brokers));
   set.emplace_back("group.id", options.group);
   set.emplace_back("enable.auto.commit", "false");
   set.emplace_back("enable.auto.offset.store", "false");

@@ -21,6 +21,12 @@ struct KafkaSettings {
 // Fails when a property is one that Purgeline must decide itself, or a needed value is missing.
 [[nodiscard]] Result<KafkaSettings> kafka_settings(const KafkaOptions& options);
 
+// The brokers as librdkafka wants them.
+[[nodiscard]] std::string kafka_servers(const std::vector<std::string>& brokers);
+
+// An operator's property: set, and hidden when it is secret.
+void add_property(KafkaSettings& settings, const std::string& key, const std::string& value);
+
 // True for properties whose value must not appear in any log line.
 [[nodiscard]] bool kafka_secret(std::string_view property);
 

@@ -1,11 +1,10 @@
 #include "sources/kafka_helper.h"
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 
 namespace purgeline {
 namespace {
@@ -87,9 +86,7 @@ void KafkaHelper::run() {
       const std::lock_guard lock(mutex_);
       ends_.push_back(std::move(end));
     }
-    const std::uint64_t one = 1;
-    // An eventfd at its limit is readable already: nothing is lost when the write is refused.
-    if (::write(wake_fd_, &one, sizeof one) < 0) continue;
+    write_eventfd(wake_fd_);
   }
 }
 

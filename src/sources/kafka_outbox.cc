@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "purgeline/check.h"
-#include "sources/kafka_conf.h"
+#include "purgeline/eventfd.h"
+#include "sources/kafka_owned.h"
 
 namespace purgeline {
 namespace {
 
-constexpr std::size_t kErrorText = 512;
 constexpr Duration kLook = std::chrono::seconds(1);       // at the clock, while nothing happens
 constexpr Duration kLastWords = std::chrono::seconds(1);  // for what is on its way at the end
 constexpr std::size_t kPage = 512;                        // events that one reading may bring
@@ -24,41 +24,23 @@ constexpr std::size_t kPage = 512;                        // events that one rea
 constexpr unsigned kOffsetBits = 48;
 constexpr unsigned kTopicBits = 16;
 
-struct EventDeleter {
-  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-};
-using Event = std::unique_ptr<rd_kafka_event_t, EventDeleter>;
-struct ErrorDeleter {
-  void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
-};
-struct ConfDeleter {
-  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
-};
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) {
-    if (!all.empty()) all += ',';
-    all += word;
-  }
-  return all;
-}
-
 // Ours last: the promises rest on them.
-KafkaProperties properties_of(const KafkaOutboxOptions& options) {
-  KafkaProperties set{
-      {"client.id", "purgeline"}, {"linger.ms", "5"}, {"reconnect.backoff.max.ms", "2000"}};
-  for (const auto& property : options.properties) set.push_back(property);
-  set.emplace_back("bootstrap.servers", joined(options.brokers));
+KafkaSettings settings_of(const KafkaOutboxOptions& options) {
+  KafkaSettings settings;
+  auto& set = settings.properties;
+  set.emplace_back("client.id", "purgeline");
+  set.emplace_back("linger.ms", "5");
+  set.emplace_back("reconnect.backoff.max.ms", "2000");
+  for (const auto& [key, value] : options.properties) add_property(settings, key, value);
+  set.emplace_back("bootstrap.servers", kafka_servers(options.brokers));
   set.emplace_back("enable.idempotence", "true");
   set.emplace_back("acks", "all");
-  set.emplace_back("message.timeout.ms",
-                   "0");  // it stays in the outbox: nothing is gained by an end
+  set.emplace_back("message.timeout.ms", "0");    // it stays in the outbox: an end gains nothing
   set.emplace_back("partitioner", "consistent");  // without a key: always the same one
   set.emplace_back("message.max.bytes", "8388608");
   set.emplace_back("queue.buffering.max.kbytes", "65536");
   set.emplace_back("log.queue", "true");
-  return set;
+  return settings;
 }
 
 // Copies the event. An array instead of the library's macros, which clang refuses as an extension.
@@ -81,8 +63,7 @@ rd_kafka_resp_err_t produce(rd_kafka_t* client, const std::string& topic, const 
   fields[4].u.i = RD_KAFKA_MSG_F_COPY;
   fields[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
   fields[5].u.ptr = reinterpret_cast<void*>(opaque);
-  const std::unique_ptr<rd_kafka_error_t, ErrorDeleter> error(
-      rd_kafka_produceva(client, fields.data(), fields.size()));
+  const KafkaError error(rd_kafka_produceva(client, fields.data(), fields.size()));
   return error ? rd_kafka_error_code(error.get()) : RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -92,11 +73,6 @@ void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
   rd_kafka_purge(
       client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
   rd_kafka_destroy(client);
-}
-
-void KafkaOutbox::QueueDeleter::operator()(rd_kafka_queue_s* queue) const {
-  rd_kafka_queue_io_event_enable(queue, -1, nullptr, 0);
-  rd_kafka_queue_destroy(queue);
 }
 
 KafkaOutbox::KafkaOutbox(KafkaOutboxOptions options, OutboxLog& outbox, Clock& clock, EventLog& log)
@@ -123,8 +99,7 @@ Status KafkaOutbox::start() {
 
 void KafkaOutbox::stop() {
   stop_ = true;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);
+  write_eventfd(wake_fd_);
   if (!thread_.joinable()) return;
   thread_.join();
   outbox_.unwatch(wake_fd_);
@@ -141,32 +116,14 @@ std::string KafkaOutbox::trouble() const {
 }
 
 Status KafkaOutbox::open() {
-  std::unique_ptr<rd_kafka_conf_t, ConfDeleter> conf(rd_kafka_conf_new());
-  KafkaSettings settings;
-  settings.properties = properties_of(options_);
-  for (const auto& [key, value] : settings.properties) {
-    if (kafka_secret(key) && !value.empty()) settings.secrets.push_back(value);
-  }
-  std::array<char, kErrorText> text{};
-  for (const auto& [key, value] : settings.properties) {
-    if (rd_kafka_conf_set(conf.get(), key.c_str(), value.c_str(), text.data(), text.size()) !=
-        RD_KAFKA_CONF_OK) {
-      return failure(Errc::invalid,
-                     "log.kafka.properties." + key + ": " + kafka_scrub(settings, text.data()));
-    }
-  }
-  rd_kafka_conf_set_events(conf.get(),
-                           RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-  rd_kafka_t* client = rd_kafka_new(RD_KAFKA_PRODUCER, conf.get(), text.data(), text.size());
-  if (client == nullptr) {
-    return failure(Errc::invalid, "log.kafka: " + kafka_scrub(settings, text.data()));
-  }
-  static_cast<void>(conf.release());  // the client's now
-  client_.reset(client);
-  rd_kafka_set_log_queue(client, nullptr);
-  events_.reset(rd_kafka_queue_get_main(client));
-  static constexpr std::uint64_t kOne = 1;
-  rd_kafka_queue_io_event_enable(events_.get(), wake_fd_, &kOne, sizeof kOne);
+  const Result<rd_kafka_t*> client =
+      make_kafka(RD_KAFKA_PRODUCER, settings_of(options_), {},
+                 RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+  if (!client) return tl::unexpected<Error>(client.error());
+  client_.reset(*client);
+  rd_kafka_set_log_queue(*client, nullptr);
+  events_.reset(rd_kafka_queue_get_main(*client));
+  wake_with(events_.get(), wake_fd_);
   return {};
 }
 
@@ -191,7 +148,7 @@ void KafkaOutbox::run() {
     }
     look();
     full_ = false;
-    for (Line& line : lines_) forward(line);
+    for (std::size_t i = 0; i < lines_.size(); ++i) forward(i);
     publish();
     wait(kLook);
   }
@@ -223,13 +180,14 @@ void KafkaOutbox::look() {
       lines_.emplace_back();
       line = std::prev(lines_.end());
       line->topic = topic.name;
-      line->confirmed = line->next = topic.low;
+      line->confirmed = line->trimmed = line->next = topic.low;
     }
     line->high = topic.high;
   }
 }
 
-void KafkaOutbox::forward(Line& line) {
+void KafkaOutbox::forward(std::size_t number) {
+  Line& line = lines_[number];
   if (line.again) {
     if (line.in_flight > 0 || clock_.now() < line.not_before) return;
     line.again = false;
@@ -239,7 +197,7 @@ void KafkaOutbox::forward(Line& line) {
   while (!stop_ && !full_ && !line.again && line.next < line.high &&
          line.pending.size() + kPage <= kMostUnconfirmed) {
     const Offset before = line.next;
-    reading_ = &line;
+    reading_ = number;
     const Status read = outbox_.read(line.topic, line.next, *this);
     if (!read) {
       ++counts_.failures;
@@ -250,13 +208,10 @@ void KafkaOutbox::forward(Line& line) {
 }
 
 bool KafkaOutbox::on_event(const OutboxEvent& event) {
-  Line& line = *reading_;
+  Line& line = lines_[reading_];
   CHECK(event.offset == line.next && event.offset.value() >> kOffsetBits == 0);
-  const auto number = static_cast<std::uint64_t>(
-      std::find_if(lines_.begin(), lines_.end(), [&](const Line& one) { return &one == &line; }) -
-      lines_.begin());
   const std::uint64_t opaque =
-      number << kOffsetBits | static_cast<std::uint64_t>(event.offset.value());
+      std::uint64_t{reading_} << kOffsetBits | static_cast<std::uint64_t>(event.offset.value());
   const rd_kafka_resp_err_t refused = produce(client_.get(), line.topic, event, opaque);
   if (refused == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
     full_ = true;  // reports will make room
@@ -275,7 +230,7 @@ bool KafkaOutbox::on_event(const OutboxEvent& event) {
 }
 
 void KafkaOutbox::take_events() {
-  while (const Event event{rd_kafka_queue_poll(events_.get(), 0)}) {
+  while (const KafkaEvent event{rd_kafka_queue_poll(events_.get(), 0)}) {
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR) {
       const char* words = rd_kafka_event_error_string(event.get());
       trouble_ = words != nullptr ? words : "Kafka is not reachable";
@@ -291,6 +246,7 @@ void KafkaOutbox::take_events() {
                 message->err == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : rd_kafka_err2str(message->err));
     }
   }
+  trim();
 }
 
 void KafkaOutbox::on_report(std::size_t number, Offset offset, const std::string& error) {
@@ -305,13 +261,20 @@ void KafkaOutbox::on_report(std::size_t number, Offset offset, const std::string
   }
   ++counts_.forwarded;
   if (!line.again) trouble_.clear();
-  const Offset before = line.confirmed;
   line.pending[static_cast<std::size_t>(offset.value() - line.confirmed.value())].confirmed = true;
   while (!line.pending.empty() && line.pending.front().confirmed) {
     line.pending.pop_front();
     line.confirmed = line.confirmed.next();
   }
-  if (line.confirmed != before) outbox_.trim(line.topic, line.confirmed);
+}
+
+// Once for all reports that came together: each trim is a transaction of the journal's writer.
+void KafkaOutbox::trim() {
+  for (Line& line : lines_) {
+    if (line.trimmed == line.confirmed) continue;
+    line.trimmed = line.confirmed;
+    outbox_.trim(line.topic, line.confirmed);
+  }
 }
 
 void KafkaOutbox::send_again(Line& line, const std::string& why) {
@@ -351,8 +314,7 @@ void KafkaOutbox::wait(Duration limit) {
   pollfd ready{wake_fd_, POLLIN, 0};
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
   ::poll(&ready, 1, static_cast<int>(std::max<std::int64_t>(ms, 0)));
-  std::uint64_t number = 0;
-  [[maybe_unused]] const ssize_t got = ::read(wake_fd_, &number, sizeof number);
+  drain_eventfd(wake_fd_);
 }
 
 }  // namespace purgeline

@@ -27,9 +27,9 @@
 #include "purgeline/metrics.h"
 #include "purgeline/outbox.h"
 #include "purgeline/result.h"
+#include "sources/kafka_client.h"
 
 struct rd_kafka_s;
-struct rd_kafka_queue_s;
 
 namespace purgeline {
 
@@ -66,6 +66,7 @@ class KafkaOutbox : private OutboxVisitor {
   struct Line {  // one topic
     std::string topic;
     Offset confirmed;  // everything below is
+    Offset trimmed;    // as far as the outbox has been told
     Offset next;       // to hand over
     Offset high;
     std::deque<Pending> pending;  // [confirmed, next)
@@ -77,16 +78,14 @@ class KafkaOutbox : private OutboxVisitor {
   struct ClientDeleter {
     void operator()(rd_kafka_s* client) const;
   };
-  struct QueueDeleter {
-    void operator()(rd_kafka_queue_s* queue) const;
-  };
 
   [[nodiscard]] Status open();
   void close();
   void run();
   void look();
-  void forward(Line& line);
+  void forward(std::size_t number);
   void take_events();
+  void trim();
   void on_report(std::size_t number, Offset offset, const std::string& error);
   void send_again(Line& line, const std::string& why);
   void publish();
@@ -107,10 +106,10 @@ class KafkaOutbox : private OutboxVisitor {
 
   // The thread's.
   std::unique_ptr<rd_kafka_s, ClientDeleter> client_;
-  std::unique_ptr<rd_kafka_queue_s, QueueDeleter> events_;
+  KafkaQueue events_;
   std::vector<OutboxTopic> topics_;
   std::deque<Line> lines_;  // in order of discovery
-  Line* reading_{nullptr};
+  std::size_t reading_{0};
   OutboxMetrics counts_;
   std::string trouble_;
   bool fatal_{false};

@@ -1,12 +1,11 @@
 #include "sources/kafka_source.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 
 namespace purgeline {
 namespace {
@@ -306,11 +305,8 @@ std::size_t KafkaSource::read(CursorId id, std::size_t credit, RecordSink& sink)
   } else if (!cursor.standing) {
     starved(cursor);
   }
-  if (!out_of_range_.empty()) {
-    // The next poll() tells it; the loop may be about to sleep.
-    const std::uint64_t one = 1;
-    if (::write(wake_fd_, &one, sizeof one) < 0) return reading.delivered();
-  }
+  // The next poll() tells it; the loop may be about to sleep.
+  if (!out_of_range_.empty()) write_eventfd(wake_fd_);
   return reading.delivered();
 }
 

@@ -1,11 +1,10 @@
 #include "store/journal.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 #include "store/journal_schema.h"
 
 namespace purgeline {
@@ -197,33 +196,36 @@ void Journal::pass() {
     // Taken before the trouble was known.
     answer_batches(failure(Errc::unavailable, disk_trouble_));
   }
-  if (!batches_.empty() || !moves_.empty() || !trims_.empty() || more_to_remove_) write();
-  if (clock_.now() >= upkeep_at_) upkeep();
+  const bool due = clock_.now() >= upkeep_at_;
+  if (!batches_.empty() || !moves_.empty() || !trims_.empty() || more_to_remove_) {
+    write(due);
+  } else if (due) {
+    upkeep();
+  }
 }
 
 // One transaction of everything. When it fails, positions and trims are tried without the appends:
-// they make room.
-void Journal::write() {
+// they make room. `due`: retention comes with it.
+void Journal::write(bool due) {
   const MonoTime begun = clock_.now();
   Status status = tables_.begin();
-  removed_ = 0;
   rows_ = options_.remove_rows;
   // Removing keeps up with any rate of appending.
   for (const Batch& batch : batches_) rows_ += 2 * static_cast<std::int64_t>(batch.events.size());
-  if (status) status = write_batches(batches_);
+  if (status) status = write_batches();
   if (status) status = write_moves();
-  if (status) status = retain();
+  if (status) status = retain(due);
   if (status) status = tables_.commit();
   clock_.refresh();
   if (status) {
     {
       const std::lock_guard lock(mutex_);
       metrics_.commit.record(clock_.now() - begun);
-      metrics_.removed += static_cast<std::uint64_t>(removed_);
     }
     publish();
+    if (due) upkeep_at_ = next_upkeep();
   } else {
-    tables_.undo();
+    undo();
     more_to_remove_ = false;
     failed(status.error());
   }
@@ -232,13 +234,10 @@ void Journal::write() {
   if (alone) {
     write_alone();
   } else {
-    for (const Move& move : moves_) move.done(status);
-    for (const Trim& trim : trims_) trim.done(status);
-    moves_.clear();
-    trims_.clear();
+    answer_moves(status);
   }
   measure();
-  fold(false);
+  fold(due);
 }
 
 void Journal::write_alone() {
@@ -248,17 +247,27 @@ void Journal::write_alone() {
   if (status) {
     publish();
   } else {
-    tables_.undo();
+    undo();
   }
+  answer_moves(status);
+}
+
+void Journal::answer_moves(const Status& status) {
   for (const Move& move : moves_) move.done(status);
   for (const Trim& trim : trims_) trim.done(status);
   moves_.clear();
   trims_.clear();
 }
 
-Status Journal::write_batches(const std::vector<Batch>& batches) {
+// What it would have removed is still there.
+void Journal::undo() {
+  tables_.undo();
+  removed_ = 0;
+}
+
+Status Journal::write_batches() {
   offsets_.clear();
-  for (const Batch& batch : batches) {
+  for (const Batch& batch : batches_) {
     std::vector<Offset>& offsets = offsets_.emplace_back();
     offsets.reserve(batch.events.size());
     for (const Append& event : batch.events) {
@@ -328,6 +337,7 @@ void Journal::publish() {
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
+    metrics_.removed += static_cast<std::uint64_t>(std::exchange(removed_, 0));
     for (const auto& entry : tables_.topics()) {
       const JournalTables::Topic& topic = entry.second;
       auto at = std::find_if(published_.begin(), published_.end(),
@@ -349,11 +359,7 @@ void Journal::publish() {
 
 void Journal::wake() const {
   const std::lock_guard lock(mutex_);
-  for (const int fd : watchers_) {
-    const std::uint64_t one = 1;
-    // It fails only when the counter is at its end, and then the reader is awake anyway.
-    [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
-  }
+  for (const int fd : watchers_) write_eventfd(fd);
 }
 
 }  // namespace purgeline

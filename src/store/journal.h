@@ -27,6 +27,7 @@
 #include "purgeline/clock.h"
 #include "purgeline/journal.h"
 #include "purgeline/metrics.h"
+#include "purgeline/outbox.h"
 #include "purgeline/result.h"
 #include "purgeline/stores.h"
 #include "store/journal_queue.h"
@@ -48,11 +49,7 @@ struct JournalOptions {
 };
 
 // A topic as of the last commit.
-struct JournalTopic {
-  std::string name;
-  Offset low;
-  Offset high;
-};
+using JournalTopic = OutboxTopic;
 
 class Journal final : public JournalWriter {
  public:
@@ -116,22 +113,25 @@ class Journal final : public JournalWriter {
   void run();
   [[nodiscard]] Duration patience() const;
   void pass();
-  void write();
-  [[nodiscard]] Status write_batches(const std::vector<Batch>& batches);
+  void write(bool due);
+  [[nodiscard]] Status write_batches();
   [[nodiscard]] Status write_moves();
   void answer_batches(const Status& status);
   void write_alone();
+  void answer_moves(const Status& status);
   void failed(const Error& error);
   void try_again();
   void publish();
   void wake() const;
 
   // journal_upkeep.cc
-  [[nodiscard]] Status retain();
+  [[nodiscard]] Status retain(bool due);
   [[nodiscard]] Status remove_old();
   [[nodiscard]] Status remove_for_size();
   [[nodiscard]] Status remove(const std::string& topic, Offset below);
   void upkeep();
+  void undo();
+  [[nodiscard]] MonoTime next_upkeep() const;
   void measure();
   [[nodiscard]] bool removable();
   void fold(bool idle);

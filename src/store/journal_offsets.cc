@@ -1,8 +1,8 @@
-#include <unistd.h>
 
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 #include "store/journal_source.h"
 
 namespace purgeline {
@@ -54,9 +54,7 @@ void JournalOffsets::commit(std::span<const Commit> commits) {
       const auto done = [this, partition, offset](Status status) {
         const bool pushed = answers_.push(Committed{partition, offset, std::move(status)});
         CHECK(pushed);
-        const std::uint64_t number = 1;
-        if (wake_fd_ < 0) return;
-        [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &number, sizeof number);
+        if (wake_fd_ >= 0) write_eventfd(wake_fd_);
       };
       if (open_ < kMaxOpen && journal_.commit(name_, one, done)) {
         ++open_;

@@ -5,13 +5,6 @@
 
 namespace purgeline {
 
-void JournalOutbox::topics(std::vector<OutboxTopic>& out) const {
-  std::vector<JournalTopic> topics;
-  journal_.topics(topics);
-  out.clear();
-  for (JournalTopic& topic : topics) out.push_back({std::move(topic.name), topic.low, topic.high});
-}
-
 Status JournalOutbox::read(const std::string& topic, Offset from, OutboxVisitor& visitor) {
   std::optional<Result<JournalReader::Answer>> answer;
   if (!reader_.ask(JournalReader::ReadPage{topic, from},

@@ -1,11 +1,10 @@
 #include "store/journal_reader.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 #include "store/journal_schema.h"
 
 namespace purgeline {
@@ -73,10 +72,7 @@ void JournalReader::serve() {
           open ? answer(one.question) : Result<Answer>(failure(Errc::closed, "stopped"));
       const bool pushed = answers_.push(Answered{std::move(answered), std::move(one.end)});
       CHECK(pushed);
-      const std::uint64_t number = 1;
-      if (wake_fd_ >= 0) {
-        [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &number, sizeof number);
-      }
+      if (wake_fd_ >= 0) write_eventfd(wake_fd_);
     }
     asked.clear();
   }
@@ -104,7 +100,6 @@ Status JournalReader::prepare() {
       {sql_.later,
        "SELECT id FROM event WHERE id >= ?1 AND id < ?2 AND time_ns >= ?3 "
        "ORDER BY id LIMIT 1"},
-      {sql_.names, "SELECT name FROM topic ORDER BY id"},
       {sql_.id, "SELECT id FROM journal"},
       {sql_.position,
        "SELECT \"offset\", event_time_ns, cluster FROM position "
@@ -130,7 +125,7 @@ Result<JournalReader::Answer> JournalReader::answer(const Question& question) {
     if (!known) return tl::unexpected<Error>(std::move(known.error()));
     return Answer(known->ends);
   }
-  return topics();
+  return identity();
 }
 
 Result<JournalReader::Topic> JournalReader::topic(const std::string& name) {
@@ -199,20 +194,13 @@ Result<JournalReader::Answer> JournalReader::find(const FindTime& question) {
   return Answer(found);
 }
 
-Result<JournalReader::Answer> JournalReader::topics() {
-  Topics all;
+Result<JournalReader::Answer> JournalReader::identity() {
+  Identity known;
   Result<bool> id = sql_.id->step();
   if (!id) return tl::unexpected<Error>(std::move(id.error()));
-  if (*id) all.journal_id = sql_.id->text(0);
+  if (*id) known.journal_id = sql_.id->text(0);
   sql_.id->reset();
-  while (true) {
-    Result<bool> row = sql_.names->step();
-    if (!row) return tl::unexpected<Error>(std::move(row.error()));
-    if (!*row) break;
-    all.names.push_back(sql_.names->text(0));
-  }
-  sql_.names->reset();
-  return Answer(std::move(all));
+  return Answer(std::move(known));
 }
 
 Result<JournalReader::Answer> JournalReader::position(const LoadPosition& question) {

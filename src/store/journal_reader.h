@@ -62,21 +62,20 @@ class JournalReader {
   struct AskEnds {
     std::string topic;
   };
-  struct AskTopics {};
+  struct AskIdentity {};
   struct LoadPosition {
     std::string reader;
     std::string topic;
   };
-  using Question = std::variant<ReadPage, FindTime, AskEnds, AskTopics, LoadPosition>;
+  using Question = std::variant<ReadPage, FindTime, AskEnds, AskIdentity, LoadPosition>;
 
   // `from` is not in the log: below what retention left, or beyond the end.
   struct OutOfRange {};
-  struct Topics {
+  struct Identity {
     std::string journal_id;
-    std::vector<std::string> names;
   };
   using Answer =
-      std::variant<JournalPage, OutOfRange, Offset, LogEnds, Topics, std::optional<Position>>;
+      std::variant<JournalPage, OutOfRange, Offset, LogEnds, Identity, std::optional<Position>>;
   using End = std::function<void(Result<Answer>)>;
 
   // The journal is open, so the file exists; what keeps it from being read now is the answer to the
@@ -105,7 +104,7 @@ class JournalReader {
     End end;
   };
   struct Statements {
-    std::optional<Statement> topic, page, mark, later, names, id, position;
+    std::optional<Statement> topic, page, mark, later, id, position;
   };
 
   [[nodiscard]] Status prepare();
@@ -113,7 +112,7 @@ class JournalReader {
   [[nodiscard]] Result<Answer> answer(const Question& question);
   [[nodiscard]] Result<Answer> page(const ReadPage& question);
   [[nodiscard]] Result<Answer> find(const FindTime& question);
-  [[nodiscard]] Result<Answer> topics();
+  [[nodiscard]] Result<Answer> identity();
   [[nodiscard]] Result<Answer> position(const LoadPosition& question);
   struct Topic {
     std::int64_t id{0};

@@ -1,9 +1,7 @@
 #include "store/journal_schema.h"
 
 #include <array>
-#include <utility>
 
-#include "purgeline/check.h"
 #include "store/schema.h"
 
 namespace purgeline {
@@ -80,16 +78,6 @@ Error with_advice(Error error) {
   return error;
 }
 
-Status bring_up(Database& database) {
-  const std::span<const char* const> steps = journal_steps();
-  Result<std::int64_t> version =
-      schema_version(database, static_cast<std::int64_t>(steps.size()), kJournalApplicationId);
-  if (!version) return tl::unexpected<Error>(std::move(version.error()));
-  Status durable = database.make_durable();
-  if (!durable) return durable;
-  return migrate(database, steps, kJournalApplicationId);
-}
-
 }  // namespace
 
 std::span<const char* const> journal_steps() {
@@ -97,14 +85,7 @@ std::span<const char* const> journal_steps() {
 }
 
 Result<Database> open_journal(const std::string& path, const DatabaseOptions& options) {
-  CHECK(!options.read_only);
-  Result<Database> database = Database::open(path, options);
-  if (!database) return tl::unexpected<Error>(with_advice(std::move(database.error())));
-  database->keep_untouched(true);
-  Status status = bring_up(*database);
-  if (!status) return tl::unexpected<Error>(with_advice(std::move(status.error())));
-  database->keep_untouched(false);
-  return database;
+  return open_with({journal_steps(), kJournalApplicationId, with_advice}, path, options);
 }
 
 }  // namespace purgeline

@@ -223,34 +223,36 @@ void JournalSource::tell(const Open& open, Result<JournalReader::Answer> answer)
 
 // A disk that hangs answers nothing, not even an error.
 void JournalSource::expire() {
-  const std::string why = journal_.path() + " does not answer: the disk hangs";
+  const auto why = [this] {
+    return journal_.path() + " does not answer: the disk hangs";
+  };
   while (!open_.empty() && clock_.now() >= open_.begin()->second.deadline) {
     const Open open = open_.begin()->second;
     open_.erase(open_.begin());
-    tell(open, failure(Errc::timed_out, why));
+    tell(open, failure(Errc::timed_out, why()));
   }
-  if (looking_ && clock_.now() - looking_since_ >= options_.ask_timeout) tell_state(false, why);
+  if (looking_ && clock_.now() - looking_since_ >= options_.ask_timeout) tell_state(false, why());
 }
 
 // ---- topics and ends ----
 
 void JournalSource::look() {
   if (looking_) return;
-  looking_ = reader_.ask(JournalReader::AskTopics{}, [this](Result<JournalReader::Answer> answer) {
-    on_topics(std::move(answer));
-  });
+  looking_ =
+      reader_.ask(JournalReader::AskIdentity{},
+                  [this](Result<JournalReader::Answer> answer) { on_identity(std::move(answer)); });
   looking_since_ = clock_.now();
 }
 
-void JournalSource::on_topics(Result<JournalReader::Answer> answer) {
+void JournalSource::on_identity(Result<JournalReader::Answer> answer) {
   if (stopped_) return;
   looking_ = false;
   look_at_ = clock_.now() + (answer ? options_.look_every : options_.retry);
   tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) return;
-  const auto& topics = std::get<JournalReader::Topics>(*answer);
-  if (cluster_ != topics.journal_id) {
-    cluster_ = topics.journal_id;
+  const auto& known = std::get<JournalReader::Identity>(*answer);
+  if (cluster_ != known.journal_id) {
+    cluster_ = known.journal_id;
     listener_->on_cluster(cluster_);
   }
   // Which topics there are comes from the journal: it knows of what the reader was too early for.

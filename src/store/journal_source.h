@@ -91,7 +91,7 @@ class JournalSource final : public Source {
   void tell(const Open& open, Result<JournalReader::Answer> answer);
   void expire();
   void look();
-  void on_topics(Result<JournalReader::Answer> answer);
+  void on_identity(Result<JournalReader::Answer> answer);
   void take_ends();
   void tell_state(bool reachable, const std::string& why);
   [[nodiscard]] bool wanted(const std::string& topic) const;

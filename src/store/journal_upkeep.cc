@@ -18,9 +18,9 @@ std::string mebibytes(std::int64_t bytes) {
 
 // Runs inside the transaction that is about to be committed, so that removing costs no sync of its
 // own.
-Status Journal::retain() {
+Status Journal::retain(bool due) {
   more_to_remove_ = false;
-  if (clock_.now() >= upkeep_at_) {
+  if (due) {
     Status old = remove_old();
     if (!old) return old;
   }
@@ -59,25 +59,27 @@ Status Journal::remove(const std::string& topic, Offset below) {
   return {};
 }
 
-// Also while nothing is asked.
+MonoTime Journal::next_upkeep() const {
+  return more_to_remove_ ? clock_.now() : clock_.now() + options_.upkeep;
+}
+
+// While nothing is asked.
 void Journal::upkeep() {
-  removed_ = 0;
   rows_ = options_.remove_rows;
   Status status = tables_.begin();
-  if (status) status = retain();
-  if (status && removed_ > 0) status = tables_.commit();
-  tables_.undo();
+  if (status) status = retain(true);
+  const bool any = removed_ > 0;
+  if (status && any) status = tables_.commit();
+  if (status && any) {
+    publish();
+  } else {
+    undo();
+  }
   if (!status) {
     more_to_remove_ = false;
     failed(status.error());
-  } else if (removed_ > 0) {
-    {
-      const std::lock_guard lock(mutex_);
-      metrics_.removed += static_cast<std::uint64_t>(removed_);
-    }
-    publish();
   }
-  upkeep_at_ = more_to_remove_ ? clock_.now() : clock_.now() + options_.upkeep;
+  upkeep_at_ = next_upkeep();
   measure();
   fold(true);
 }

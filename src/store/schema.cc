@@ -52,14 +52,14 @@ Error with_advice(Error error) {
   return error;
 }
 
-Status bring_up(Database& database) {
-  const std::span<const char* const> steps = state_steps();
-  Result<std::int64_t> version = schema_version(database, static_cast<std::int64_t>(steps.size()));
+Status bring_up(Database& database, const Schema& schema) {
+  Result<std::int64_t> version =
+      schema_version(database, static_cast<std::int64_t>(schema.steps.size()), schema.application);
   if (!version) return tl::unexpected<Error>(std::move(version.error()));
   // Only now: the log's mode is written into the file.
   Status durable = database.make_durable();
   if (!durable) return durable;
-  return migrate(database, steps);
+  return migrate(database, schema.steps, schema.application);
 }
 
 }  // namespace
@@ -110,15 +110,20 @@ Status migrate(Database& database, std::span<const char* const> steps, std::int6
   return transaction->commit();
 }
 
-Result<Database> open_state(const std::string& path, const DatabaseOptions& options) {
+Result<Database> open_with(const Schema& schema, const std::string& path,
+                           const DatabaseOptions& options) {
   CHECK(!options.read_only);
   Result<Database> database = Database::open(path, options);
-  if (!database) return tl::unexpected<Error>(with_advice(std::move(database.error())));
+  if (!database) return tl::unexpected<Error>(schema.with_advice(std::move(database.error())));
   database->keep_untouched(true);
-  Status status = bring_up(*database);
-  if (!status) return tl::unexpected<Error>(with_advice(std::move(status.error())));
+  Status status = bring_up(*database, schema);
+  if (!status) return tl::unexpected<Error>(schema.with_advice(std::move(status.error())));
   database->keep_untouched(false);
   return database;
+}
+
+Result<Database> open_state(const std::string& path, const DatabaseOptions& options) {
+  return open_with({state_steps(), kApplicationId, with_advice}, path, options);
 }
 
 }  // namespace purgeline

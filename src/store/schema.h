@@ -31,6 +31,18 @@ inline constexpr std::int64_t kApplicationId = 0x5072676c;
 [[nodiscard]] Status migrate(Database& database, std::span<const char* const> steps,
                              std::int64_t application = kApplicationId);
 
+// What makes a database file one of ours.
+struct Schema {
+  std::span<const char* const> steps;
+  std::int64_t application{kApplicationId};
+  Error (*with_advice)(Error);  // what a person can do about a file that is refused
+};
+
+// Opens a file for the daemon: created or brought up to this release, durable. One that is refused
+// is left untouched.
+[[nodiscard]] Result<Database> open_with(const Schema& schema, const std::string& path,
+                                         const DatabaseOptions& options);
+
 // Opens state.db for the daemon: created or brought up to this release, durable. A file that is
 // refused is left untouched.
 [[nodiscard]] Result<Database> open_state(const std::string& path,

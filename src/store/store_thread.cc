@@ -1,11 +1,10 @@
 #include "store/store_thread.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "purgeline/check.h"
+#include "purgeline/eventfd.h"
 #include "store/schema.h"
 
 namespace purgeline {
@@ -257,10 +256,7 @@ void StoreThread::answer_loads() {
 }
 
 void StoreThread::wake() const {
-  if (wake_fd_ < 0) return;
-  const std::uint64_t one = 1;
-  // It fails only when the counter is at its end, and then the shard is awake anyway.
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof one);
+  if (wake_fd_ >= 0) write_eventfd(wake_fd_);
 }
 
 }  // namespace purgeline

@@ -155,12 +155,7 @@ class Peer : public Transport, public DeliveryQueue, public OutcomeSink, public 
     }
     item.ended = is_good(outcome.result) || is_dead(outcome.result);
     item.not_before = outcome.not_before;
-    item.delivery.attempts = outcome.attempts;
-    item.delivery.lonely = outcome.lonely;
-    item.delivery.alone = outcome.alone;
-    item.delivery.denials = outcome.denials;
-    item.delivery.good_then = outcome.good_then;
-    item.delivery.alive_then = outcome.alive_then;
+    item.delivery.set_marks(outcome);
   }
 
   // ---- what the bytes do

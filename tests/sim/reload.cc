@@ -28,14 +28,7 @@ std::vector<std::vector<std::uint16_t>> World::ports() const {
 }
 
 void World::add_target(LayerConfig& layer) {
-  SimTarget target;
-  target.port = next_port_++;
-  target.faulty = random_.below(3) > 0;
-  target.latency = target.faulty ? std::chrono::microseconds(100 + random_.below(20000))
-                                 : std::chrono::microseconds(100 + random_.below(900));
-  target.depth = layer.depth;
-  target.connections = layer.connections;
-  target.close_after = static_cast<std::uint32_t>(1 + random_.below(20));
+  SimTarget target = draw_target(next_port_++, layer);
   target.name = "127.0.0.1:" + std::to_string(target.port);
   layer.targets.push_back({target.name, "127.0.0.1", target.port, ""});
   transport_.add(std::move(target));

@@ -48,15 +48,8 @@ void World::build_layers() {
     config.max_attempts = 3 + random_.below(8);
     checks.layers.emplace_back();
     for (std::size_t n = 1 + (random_.below(3) == 0 ? 1 : 0); n > 0; --n) {
-      SimTarget target;
-      target.port = static_cast<std::uint16_t>(kBackend * (l + 1) + checks.layers[l].size());
-      target.layer = l;
-      target.faulty = random_.below(3) > 0;
-      target.latency = target.faulty ? std::chrono::microseconds(100 + random_.below(20000))
-                                     : std::chrono::microseconds(100 + random_.below(900));
-      target.depth = config.depth;
-      target.connections = config.connections;
-      target.close_after = static_cast<std::uint32_t>(1 + random_.below(20));
+      SimTarget target = draw_target(
+          static_cast<std::uint16_t>(kBackend * (l + 1) + checks.layers[l].size()), config);
       const bool named = target.faulty && random_.below(2) == 0;
       const std::string host = named ? "cache.sim" : "127.0.0.1";
       target.name = host + ":" + std::to_string(target.port);
@@ -70,6 +63,19 @@ void World::build_layers() {
   checks.window = config_.coalesce.window;
   checks.unique = unique_;
   checker_ = std::make_unique<Checker>(std::move(checks), clock_, transport_, letters_);
+}
+
+// A cache with as much luck as the seed gives it; its name is the caller's.
+SimTarget World::draw_target(std::uint16_t port, const LayerConfig& layer) {
+  SimTarget target;
+  target.port = port;
+  target.faulty = random_.below(3) > 0;
+  target.latency = target.faulty ? std::chrono::microseconds(100 + random_.below(20000))
+                                 : std::chrono::microseconds(100 + random_.below(900));
+  target.depth = layer.depth;
+  target.connections = layer.connections;
+  target.close_after = static_cast<std::uint32_t>(1 + random_.below(20));
+  return target;
 }
 
 // ---- producers

@@ -71,12 +71,13 @@ SimTransport::Reply SimTransport::verdict(LinkId id, const std::string& url) {
   const bool refused = url.find("/refused") != std::string::npos;
   if (refused) faults_.happened(Fault::refused_url);
   if (refused || (!to.refuses.empty() && url.ends_with(to.refuses))) {
-    reply.text = random_.below(2) == 0 ? "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-                                       : "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n\r\n";
+    reply.text = to.plain || random_.below(2) == 0
+                     ? "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+                     : "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\n\r\n";
   } else if (to.denies) {
     constexpr const char* kDenials[] = {"403 Forbidden", "405 Method Not Allowed", "501 No"};
-    reply.text =
-        "HTTP/1.1 " + std::string(kDenials[random_.below(3)]) + "\r\nContent-Length: 0\r\n\r\n";
+    reply.text = "HTTP/1.1 " + std::string(kDenials[to.plain ? 1 : random_.below(3)]) +
+                 "\r\nContent-Length: 0\r\n\r\n";
     faults_.happened(Fault::denial);
   } else if (fault(id, Fault::error_5xx)) {
     reply.text = "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy";
@@ -93,7 +94,7 @@ std::string SimTransport::good_text(LinkId id) {
     return "HTTP/1.1 200 Purged\r\nTransfer-Encoding: chunked\r\n\r\n"
            "4;why=none\r\ngone\r\n1\r\n!\r\n0\r\nX-Trailer: 1\r\n\r\n";
   }
-  switch (random_.below(4)) {
+  switch (target(id).plain ? 3 : random_.below(4)) {
     case 0:
       return "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     case 1:

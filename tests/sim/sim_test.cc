@@ -13,12 +13,15 @@ TEST(Simulation, TheSameSeedGivesTheSameTrace) {
     const RunResult two = run_seed(seed);
     EXPECT_EQ(one.hash, two.hash) << "seed " << seed;
     EXPECT_EQ(one.counts.purges, two.counts.purges) << "seed " << seed;
+    EXPECT_EQ(one.violation, "") << "replay: ./dev sim " << seed;
   }
   EXPECT_NE(run_seed(3).hash, run_seed(4).hash);
 }
 
 TEST(Simulation, SeedsThatFoundSomethingStayMended) {
-  for (const std::uint64_t seed : read_seeds(PURGELINE_SEEDS_FILE)) {
+  const auto seeds = read_seeds(PURGELINE_SEEDS_FILE);
+  ASSERT_FALSE(seeds.empty());
+  for (const std::uint64_t seed : seeds) {
     EXPECT_EQ(run_seed(seed).violation, "") << "replay: ./dev sim " << seed;
   }
 }

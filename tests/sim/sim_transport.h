@@ -43,7 +43,8 @@ struct SimTarget {
   bool faulty{true};  // the kinds of Faults happen to it
   bool up{true};
   bool denies{false};
-  std::string refuses;  // URLs that end so are answered 400
+  bool plain{false};    // says 200, 400 or 405; else each has variants that are drawn
+  std::string refuses;  // URLs that end so are answered 400 or 414
   Duration latency{std::chrono::milliseconds(1)};
   std::uint32_t close_after{0};  // closes after every k-th answer; 0: never
   std::vector<PurgeSeen> seen;

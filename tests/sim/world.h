@@ -79,6 +79,7 @@ class World {
   void plan_caches(Duration busy);
   // reload.cc
   void change_config();
+  [[nodiscard]] SimTarget draw_target(std::uint16_t port, const LayerConfig& layer);
   void add_target(LayerConfig& layer);
   void add_layer();
   void remove_target();

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
-#include "coalesce/journeys.h"
 #include "support/fake_clock.h"
 
 namespace purgeline {
@@ -14,7 +13,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr TargetId kBackend{0};
-constexpr TargetId kFrontend{1};
 constexpr Duration kMoment = milliseconds(1);
 
 struct Bench : SettleSink {
@@ -102,59 +100,6 @@ TEST(Credit, IsNotInheritedByTheNextUrlInThePlace) {
   EXPECT_TRUE(b.end(b.take(), AttemptResult::purged));
   EXPECT_EQ(b.want(7, version).how, CoalesceHow::covered);
   EXPECT_EQ(b.want(8, version).how, CoalesceHow::opened);
-}
-
-struct TwoLayers : JourneySink {
-  void on_target_done(const EventTicket&, TargetId) override {}
-  void on_finished(const FinishedEvent& event) override {
-    finished.push_back(event.ticket.sequence);
-  }
-  void event(std::uint64_t sequence, MonoTime version) {
-    JourneyInput input;
-    input.key = Key{1, 7};
-    input.text = {"h", "/7", ""};
-    input.version = version;
-    input.ticket = {0, sequence};
-    input.targets = mask_of(kBackend) | mask_of(kFrontend);
-    journeys.accept(input);
-  }
-  [[nodiscard]] DeliveryId take(TargetId target) {
-    const auto delivery = coalescer.take(target);
-    EXPECT_TRUE(delivery.has_value());
-    return delivery ? delivery->id : DeliveryId{};
-  }
-  void answer(DeliveryId id, AttemptResult result = AttemptResult::purged) {
-    Outcome outcome;
-    outcome.result = result;
-    EXPECT_TRUE(coalescer.complete(id, outcome));
-  }
-
-  test::FakeClock clock;
-  Coalescer coalescer{Bench::options(100), clock};
-  Journeys journeys{{100, seconds(1), {{kBackend}, {kFrontend}}}, coalescer, clock, *this};
-  std::vector<std::uint64_t> finished;
-};
-
-// The frontend's only good purge came before the answer that covers the second event at the
-// backend, so that it may have fetched the old copy from there since.
-TEST(Credit, ACoveredEventGoesOnWithTheAnswerThatCoversIt) {
-  TwoLayers b;
-  b.clock.advance(seconds(1));
-  const MonoTime old = b.clock.now() - kMoment;
-  b.event(0, old);
-  const DeliveryId backend = b.take(kBackend);
-  b.clock.advance(seconds(1));
-  b.journeys.turn();
-  b.answer(b.take(kFrontend));  // ahead, at the deadline
-  b.clock.advance(milliseconds(10));
-  b.answer(backend);
-  b.answer(b.take(kFrontend), AttemptResult::refused);
-  EXPECT_EQ(b.finished, std::vector<std::uint64_t>{0});
-  b.event(1, old);  // covered at the backend
-  EXPECT_EQ(b.finished.size(), 1u);
-  b.clock.advance(milliseconds(10));
-  b.answer(b.take(kFrontend));
-  EXPECT_EQ(b.finished.size(), 2u);
 }
 
 }  // namespace

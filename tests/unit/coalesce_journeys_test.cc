@@ -215,8 +215,10 @@ TEST(Coalescer, ALateAnswerNeverEndsANewerAttempt) {
   const DeliveryId first = b.take(kBackend);
   b.answer(first, AttemptResult::unanswered);
   const DeliveryId second = b.take(kBackend);
-  EXPECT_FALSE(b.coalescer.complete(first, Outcome{AttemptResult::purged}));
-  EXPECT_TRUE(b.coalescer.complete(second, Outcome{AttemptResult::purged}));
+  Outcome purged;
+  purged.result = AttemptResult::purged;
+  EXPECT_FALSE(b.coalescer.complete(first, purged));
+  EXPECT_TRUE(b.coalescer.complete(second, purged));
   EXPECT_FALSE(b.coalescer.complete(DeliveryId{123456789, 1}, Outcome{}));
 }
 
@@ -317,6 +319,28 @@ TEST(Journeys, RoomIsBoundedAndComesBack) {
   while (const auto delivery = b.coalescer.take(kFrontend)) b.answer(delivery->id);
   EXPECT_EQ(b.finished.size(), 300u);
   EXPECT_EQ(b.journeys.room(), 300u);
+}
+
+// The frontend's only good purge came before the answer that covers the second event at the
+// backend, so that it may have fetched the old copy from there since.
+TEST(Journeys, ACoveredEventGoesOnWithTheAnswerThatCoversIt) {
+  Bench b({{kBackend}, {kFrontend}}, Duration(0));
+  b.clock.advance(seconds(1));
+  const MonoTime old = b.clock.now() - milliseconds(1);
+  b.event(7, old);
+  const DeliveryId backend = b.take(kBackend);
+  b.clock.advance(seconds(1));
+  b.journeys.turn();
+  b.answer(b.take(kFrontend));  // ahead, at the deadline
+  b.clock.advance(milliseconds(10));
+  b.answer(backend);
+  b.answer(b.take(kFrontend), AttemptResult::refused);
+  EXPECT_EQ(b.finished, std::vector<std::uint64_t>{0});
+  b.event(7, old);  // covered at the backend
+  EXPECT_EQ(b.finished.size(), 1u);
+  b.clock.advance(milliseconds(10));
+  b.answer(b.take(kFrontend));
+  EXPECT_EQ(b.finished.size(), 2u);
 }
 
 // ---- live before a backlog

@@ -29,7 +29,7 @@ struct Changing : testing::Test, JourneySink {
   }
   void answer(DeliveryId id) {
     clock.advance(milliseconds(1));
-    EXPECT_TRUE(coalescer.complete(id, {AttemptResult::purged, 204, {}}));
+    EXPECT_TRUE(coalescer.complete(id, {{}, AttemptResult::purged, 204, {}}));
   }
 
   test::FakeClock clock;

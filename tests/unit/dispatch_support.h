@@ -144,12 +144,7 @@ class FakeQueue : public DeliveryQueue, public OutcomeSink {
     --held;
     reported.push_back({item.path, outcome});
     if (is_good(outcome.result) || is_dead(outcome.result)) return;
-    item.delivery.attempts = outcome.attempts;
-    item.delivery.lonely = outcome.lonely;
-    item.delivery.alone = outcome.alone;
-    item.delivery.denials = outcome.denials;
-    item.delivery.good_then = outcome.good_then;
-    item.delivery.alive_then = outcome.alive_then;
+    item.delivery.set_marks(outcome);
     if (outcome.result == AttemptResult::unanswered)
       ready_[item.delivery.target].push_front(id.slot);
     else

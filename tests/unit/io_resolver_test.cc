@@ -10,6 +10,7 @@
 
 #include "io/sockets.h"
 #include "io/thread_resolver.h"
+#include "purgeline/eventfd.h"
 #include "support/fake_clock.h"
 
 namespace purgeline {

@@ -14,6 +14,7 @@
 #include "io/sockets.h"
 #include "io/system_clock.h"
 #include "io/uring_transport.h"
+#include "purgeline/eventfd.h"
 
 namespace {
 
