@@ -218,6 +218,7 @@ void Partitions::open(Partition& partition, bool backlog) {
               {"why", chosen.reason}});
   if (chosen.cold) lost(partition, chosen.reason, chosen.lost);
   if (backlog) {
+    ++catch_ups_;
     log_.write(LogLevel::info, "catching up",
                {{"topic", partition.name.topic},
                 {"partition", std::to_string(partition.name.partition)},

@@ -89,6 +89,8 @@ class Partitions : public SourceListener {
   [[nodiscard]] bool committed() const { return committer_.settled(); }
   // Offsets that catch-up readings still have to read.
   [[nodiscard]] std::uint64_t backlog() const;
+  // How many of them have begun.
+  [[nodiscard]] std::uint64_t catch_ups() const { return catch_ups_; }
   // Fills the gauges of each partition.
   void measure();
 
@@ -190,6 +192,7 @@ class Partitions : public SourceListener {
   std::string trouble_{"not yet: no broker has answered since the start"};
   bool cold_{false};
   std::string cold_reason_;
+  std::uint64_t catch_ups_{0};
   std::uint64_t log_errors_{0};
 };
 

@@ -180,6 +180,7 @@ class Pipeline : public RecordSink,
   MonoTime backlog_at_{};  // when the backlog was looked at last, and told last
   MonoTime backlog_told_{};
   std::uint64_t backlog_left_{0};
+  std::uint64_t backlogs_over_{0};
   double backlog_rate_{0};  // offsets per second
   bool draining_{false};
   std::uint64_t outcomes_{0};

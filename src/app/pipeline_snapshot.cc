@@ -140,7 +140,8 @@ void Pipeline::report_backlog() {
   const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
   const double rate = done * 1e9 / static_cast<double>(passed.count());
   backlog_rate_ = backlog_left_ == 0 ? 0 : backlog_rate_ * 0.7 + rate * 0.3;
-  const bool over = backlog_left_ > 0 && left == 0;
+  // One that was told to begin may have come and gone since the last look.
+  const bool over = (backlog_left_ > 0 || partitions_.catch_ups() != backlogs_over_) && left == 0;
   backlog_left_ = left;
   backlog_at_ = clock_.now();
   metrics_.catch_up_seconds =
@@ -148,6 +149,7 @@ void Pipeline::report_backlog() {
   if (!over && (left == 0 || clock_.now() - backlog_told_ < kTellBacklog)) return;
   backlog_told_ = clock_.now();
   if (over) {
+    backlogs_over_ = partitions_.catch_ups();
     log_.info("caught up", {{"effect", "all of the log is read live"}});
     return;
   }

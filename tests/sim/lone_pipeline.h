@@ -17,9 +17,16 @@
 
 namespace purgeline::sim {
 
-class NoLog : public EventLog {
+// What was said, without its fields.
+class KeptLog : public EventLog {
  public:
-  void write(LogLevel, std::string_view, LogFields) override {}
+  void write(LogLevel, std::string_view event, LogFields) override { said_.emplace_back(event); }
+  [[nodiscard]] auto count(std::string_view event) const {
+    return std::count(said_.begin(), said_.end(), event);
+  }
+
+ private:
+  std::vector<std::string> said_;
 };
 
 class NoResolver : public Resolver {
@@ -124,7 +131,7 @@ struct LonePipeline {
   SimOffsetStore log_store{log, "group"};
   SimOffsetStore local_store{log, "local"};
   NoResolver resolver;
-  NoLog lines;
+  KeptLog lines;
   PurgeConfig config;
   DeadLetters& letters;
   const Duration longest;

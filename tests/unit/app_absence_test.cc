@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "sim/lone_pipeline.h"
+#include "support/no_letters.h"
 
 namespace purgeline {
 namespace {
@@ -13,13 +14,6 @@ using std::chrono::seconds;
 
 constexpr auto kBackend = LonePipeline::kBackend;
 constexpr auto kFrontend = LonePipeline::kFrontend;
-
-class NoLetters : public DeadLetters {
- public:
-  void start(DeadLetterListener&) override {}
-  [[nodiscard]] bool put(std::uint64_t, const DeadLetter&) override { return false; }
-  void poll() override {}
-};
 
 PurgeConfig patient() {
   PurgeConfig config =
@@ -32,7 +26,7 @@ PurgeConfig patient() {
 }
 
 TEST(Absence, OfAFrontendIsOverBeforeTheBackendAnswers) {
-  NoLetters letters;
+  test::NoLetters letters;
   LonePipeline bench(patient(), letters);
   bench.start();
   bench.run(seconds(2));
