@@ -39,6 +39,34 @@ TEST(ChangedTarget, AConnectionThatHasJustEndedGivesBackWhatItHad) {
   EXPECT_THAT(world.outcomes(), ElementsAre("/b unanswered"));
 }
 
+// What waits to be alone was taken under the old limits. The new ones may leave less room than is
+// in use, on connections that are on their way out.
+TEST(ChangedTarget, WhatIsHeldGoesOutThoughMoreIsInFlightThanTheNewLimitsAllow) {
+  World world(World::one_target(2, 2));
+  world.queue.add("/suspect");
+  world.close(world.connect());
+  world.close(world.connect());  // alone: comes back after a pause, alone again
+  ASSERT_TRUE(world.last().alone);
+  const Duration pause = world.last().not_before - world.clock.now();
+  world.queue.add("/a");
+  const std::size_t first = world.connect();
+  const std::size_t second = world.connect();
+  ASSERT_NE(first, second);
+  world.queue.add("/b");
+  world.queue.add("/c");
+  world.turn();
+  world.after(pause);
+  ASSERT_EQ(world.queue.held, 4u) << "one is held, three are in flight";
+  world.dispatcher.alter(World::one_target(1, 1));
+  world.answer(first, kPurged + kPurged);
+  EXPECT_EQ(world.paths(first).back(), "/suspect");
+  EXPECT_EQ(world.paths(second).size(), 1u);
+  world.answer(second, kPurged);
+  world.answer(first, kPurged);
+  EXPECT_EQ(world.queue.held, 0u);
+  EXPECT_EQ(world.outcomes().back(), "/suspect purged");
+}
+
 TEST(ChangedTarget, OneThatIsRemovedEndsAndItsNumberIsFree) {
   World world;
   world.queue.add("/a");
