@@ -68,6 +68,11 @@ class Source {
   // position it is read from its first offset, so that nothing of a new topic is missed.
   [[nodiscard]] virtual bool partition_is_new(PartitionId partition) const = 0;
 
+  // These topics from now on. Whoever owns the cursors has closed those of topics that are gone;
+  // their partitions keep their numbers, and are not told again when the topic comes back. A source
+  // whose topics are not configured has nothing to do.
+  virtual void change_topics(const std::vector<std::string>& /*topics*/) {}
+
   // `targets`: bit per TargetId that this reading is for; kept with the cursor for its owner.
   virtual CursorId open(PartitionId partition, Range range, std::uint32_t targets,
                         Priority priority) = 0;

@@ -41,34 +41,6 @@ void Partitions::poll() {
   local_store_.poll();
 }
 
-std::uint32_t Partitions::topic_index(const std::string& topic) {
-  const auto found = std::find(topics_.begin(), topics_.end(), topic);
-  const auto index = static_cast<std::uint32_t>(found - topics_.begin());
-  if (found == topics_.end()) topics_.push_back(topic);
-  return index;
-}
-
-void Partitions::on_partition(PartitionId id, const PartitionName& name) {
-  CHECK(id.value() == partitions_.size());
-  auto partition = std::make_unique<Partition>();
-  partition->id = id;
-  partition->name = name;
-  partition->topic = topic_index(name.topic);
-  partitions_.push_back(std::move(partition));
-  load(*partitions_.back());
-}
-
-void Partitions::on_topic_missing(const std::string& topic) {
-  missing_[topic] = true;
-  log_.write(LogLevel::warning, "topic missing",
-             {{"topic", topic}, {"effect", "read once it exists"}});
-}
-
-void Partitions::on_topic_found(const std::string& topic) {
-  missing_[topic] = false;
-  log_.write(LogLevel::info, "topic appeared", {{"topic", topic}});
-}
-
 void Partitions::load(Partition& partition) {
   partition.state = State::loading;
   partition.ask_again = MonoTime::max();
@@ -338,6 +310,7 @@ void Partitions::on_cluster(const std::string& cluster_id) {
   if (former && *former != cluster_id) {
     log_.write(LogLevel::warning, "cluster changed", {{"was", *former}, {"is", cluster_id}});
     for (auto& partition : partitions_) {
+      if (partition->state == State::left) continue;
       if (readings_.live(partition->id)) {
         const Ledger::Watermark needed = readings_.needed(partition->id);
         readings_.abandon(partition->id);

@@ -40,7 +40,8 @@ struct PartitionOptions {
 class Partitions : public SourceListener {
  public:
   // `measuring`: it is known where to start, and asked how old what lies there is.
-  enum class State : std::uint8_t { loading, starting, measuring, reading };
+  // `left`: its topic is not configured any more.
+  enum class State : std::uint8_t { loading, starting, measuring, reading, left };
 
   struct Partition {
     PartitionId id;
@@ -73,6 +74,10 @@ class Partitions : public SourceListener {
 
   // A changed configuration.
   void change(const PartitionOptions& options) { options_ = options; }
+
+  // Other topics. What is in flight of those that are gone is purged still; their positions stay
+  // in the stores, and reading goes on from there when they come back.
+  void change_topics(const std::vector<std::string>& topics);
 
   void start();
   void poll();  // answers of source and stores
@@ -154,6 +159,7 @@ class Partitions : public SourceListener {
   void load(Partition& partition);
   void begin_start(Partition& partition);
   void next_start_step(Partition& partition);
+  void leave(std::unique_ptr<Partition>& partition);
   void measure_backlog(Partition& partition);
   void open(Partition& partition, bool backlog);
   void restart(Partition& partition, const Position& position);

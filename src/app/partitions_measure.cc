@@ -14,8 +14,9 @@ double seconds_of(Duration duration) {
 
 bool Partitions::all_reading() const {
   return !partitions_.empty() &&
-         std::all_of(partitions_.begin(), partitions_.end(),
-                     [](const auto& partition) { return partition->state == State::reading; });
+         std::all_of(partitions_.begin(), partitions_.end(), [](const auto& partition) {
+           return partition->state == State::reading || partition->state == State::left;
+         });
 }
 
 std::uint64_t Partitions::backlog() const {

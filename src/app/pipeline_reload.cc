@@ -28,6 +28,7 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
   coalescer_.set_min_share(log.catch_up.min_share);
   absences_.set_behind_after(config.behind_after);
   partitions_.change(partition_options(config, log));
+  if (!log.kafka.brokers.empty()) partitions_.change_topics(log.kafka.topics);
   change_targets(*change);
   return Reloaded::applied;
 }

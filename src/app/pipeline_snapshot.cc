@@ -47,6 +47,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   partitions_.measure();
   out.partitions.clear();
   for (std::size_t i = 0; i < partitions_.size(); ++i) {
+    if (partitions_[i].state == Partitions::State::left) continue;
     out.partitions.push_back({partitions_[i].name, partitions_[i].metrics});
   }
   out.targets.clear();

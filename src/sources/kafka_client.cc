@@ -124,15 +124,23 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::make(const KafkaSettings& sett
   auto made = std::make_unique<KafkaClient>(*client);
   // Errors then come to the same queue as everything else, and one call serves all.
   rd_kafka_poll_set_consumer(*client);
+  const Status known = made->change_topics(topics);
+  if (!known) return tl::unexpected<Error>(known.error());
+  return made;
+}
+
+Status KafkaClient::change_topics(const std::vector<std::string>& topics) {
+  std::vector<std::unique_ptr<rd_kafka_topic_s, TopicDeleter>> handles;
   for (const std::string& topic : topics) {
-    rd_kafka_topic_t* handle = rd_kafka_topic_new(*client, topic.c_str(), nullptr);
+    rd_kafka_topic_t* handle = rd_kafka_topic_new(client_, topic.c_str(), nullptr);
     if (handle == nullptr) {
       return failure(Errc::invalid,
                      "log.kafka.topics: " + topic + ": " + rd_kafka_err2str(rd_kafka_last_error()));
     }
-    made->topics_.emplace_back(handle);
+    handles.emplace_back(handle);
   }
-  return made;
+  topics_.swap(handles);
+  return {};
 }
 
 KafkaClient::~KafkaClient() {

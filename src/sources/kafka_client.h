@@ -103,6 +103,8 @@ class KafkaClient {
   // The queue of errors, log lines and everything that has no queue of its own.
   [[nodiscard]] KafkaQueue events(int wake_fd);
   [[nodiscard]] KafkaQueue answers(int wake_fd);  // for commits
+  // What metadata() asks for from now on.
+  [[nodiscard]] Status change_topics(const std::vector<std::string>& topics);
   // The partition's own queue, taken out of the common one. Before assign().
   [[nodiscard]] KafkaQueue partition_queue(const PartitionName& name, int wake_fd);
   [[nodiscard]] Status assign(const PartitionName& name, Offset from);

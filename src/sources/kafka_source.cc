@@ -175,6 +175,17 @@ KafkaSource::Cursor& KafkaSource::cursor_of(CursorId cursor) {
   return *at->second;
 }
 
+void KafkaSource::change_topics(const std::vector<std::string>& topics) {
+  CHECK(!stopped_);
+  const Status known = control_.change_topics(topics);
+  if (!known) {
+    log(3, known.error().detail);
+    return;
+  }
+  topics_.change(topics);
+  metadata_at_ = clock_.now();
+}
+
 CursorId KafkaSource::open(PartitionId partition, Range range, std::uint32_t targets,
                            Priority priority) {
   CHECK(!stopped_);

@@ -49,6 +49,7 @@ class KafkaSource final : public Source {
 
   void start(SourceListener& listener) override;
   void poll() override;
+  void change_topics(const std::vector<std::string>& topics) override;
   CursorId open(PartitionId partition, Range range, std::uint32_t targets,
                 Priority priority) override;
   void reposition(CursorId cursor, Offset from) override;

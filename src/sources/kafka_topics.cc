@@ -1,20 +1,31 @@
 #include "sources/kafka_topics.h"
 
 #include <algorithm>
+#include <set>
 
 #include "purgeline/check.h"
 
 namespace purgeline {
 
 KafkaTopics::KafkaTopics(const std::vector<std::string>& topics) {
-  for (const std::string& topic : topics) topics_.try_emplace(topic);
+  change(topics);
+}
+
+void KafkaTopics::change(const std::vector<std::string>& topics) {
+  const std::set<std::string> wanted(topics.begin(), topics.end());
+  for (auto& [name, topic] : topics_) {
+    topic.wanted = wanted.count(name) > 0;
+    if (!topic.wanted) topic.told_missing = false;  // told anew when it is asked for anew
+  }
+  for (const std::string& name : wanted) topics_[name].wanted = true;
 }
 
 KafkaTopics::Change KafkaTopics::update(const KafkaMetadata& metadata) {
   Change change;
   for (const KafkaMetadata::Topic& told : metadata.topics) {
     const auto at = topics_.find(told.name);
-    if (at == topics_.end()) continue;  // not ours: another topic the client happens to know
+    if (at == topics_.end() || !at->second.wanted)
+      continue;  // not ours: another topic the client happens to know
     Topic& topic = at->second;
     if (told.trouble != topic.trouble) {
       topic.trouble = told.trouble;
@@ -55,8 +66,9 @@ bool KafkaTopics::is_new(PartitionId partition) const {
 }
 
 bool KafkaTopics::incomplete() const {
-  return std::any_of(topics_.begin(), topics_.end(),
-                     [](const auto& entry) { return !entry.second.present; });
+  return std::any_of(topics_.begin(), topics_.end(), [](const auto& entry) {
+    return entry.second.wanted && !entry.second.present;
+  });
 }
 
 }  // namespace purgeline

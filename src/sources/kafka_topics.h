@@ -36,6 +36,9 @@ class KafkaTopics {
 
   explicit KafkaTopics(const std::vector<std::string>& topics);
 
+  // Others from now on. Those that are gone keep the numbers of their partitions.
+  void change(const std::vector<std::string>& topics);
+
   // What is different from the answer before. Each partition is found once; a topic is missing
   // again only after it existed.
   [[nodiscard]] Change update(const KafkaMetadata& metadata);
@@ -51,6 +54,7 @@ class KafkaTopics {
 
  private:
   struct Topic {
+    bool wanted{false};
     std::int32_t partitions{0};  // numbered so far
     bool present{false};
     bool told_missing{false};

@@ -104,6 +104,45 @@ class TestReload(ServerTestCase):
                           self.daemon.metrics()['purgeline_target_state']
                           if labels['layer'] == 'frontend'], [self.second.unix_address])
 
+    def test_a_topic_is_added_and_another_removed_under_load(self):
+        other = f'{self.topic}-other'
+        self.kafka.create_topic(other)
+
+        def publish(topic, page):
+            self.kafka.produce(topic, [purge_event(uri(page))])
+
+        def topics(*names):
+            self.configure(self.daemon.config.read_text().split('topics:', 1)[1].split(']')[0],
+                           ' [' + ', '.join(f'"{name}"' for name in names))
+            self.hangup('configuration applied')
+
+        def purged(*pages):
+            wait_for(lambda: {(HOST, page) for page in pages} <= set(self.sink.urls(HOST)), 60,
+                     f'{pages} are purged')
+
+        end_load = self.load()
+        wait_for(lambda: len(self.sink.urls(HOST)) > 1000, 60, 'events are purged')
+        topics(self.topic, other)
+        publish(other, '/other/1')
+        purged('/other/1')
+        end_load()
+        self.daemon.wait_committed(self.kafka, self.topic)
+        topics(other)
+        self.assertEqual(self.said('topic removed'), 1)
+        publish(self.topic, '/waits')
+        publish(other, '/other/2')
+        purged('/other/2')
+        self.assertNotIn((HOST, '/waits'), self.sink.urls(HOST))
+        self.assertEqual(self.daemon.readiness().status, 200)
+        self.assertEqual({labels['topic'] for labels, _ in
+                          self.daemon.metrics()['purgeline_position_offset']}, {other})
+        topics(self.topic, other)
+        purged('/waits')
+        urls = self.sink.urls(HOST)
+        self.assertEqual(len(urls), self.events + 3)
+        self.assertEqual(set(urls.values()), {1})
+        self.assertEqual(self.said('needs a restart'), 0)
+
     def test_a_wrong_file_changes_nothing_and_says_all_that_is_wrong(self):
         good = self.daemon.config.read_text()
         self.configure('purge:', 'purge:\n  max_aeg: 3h\n  behind_after: soon')

@@ -24,7 +24,9 @@ class NoSource final : public Source {
   void ask_ends(PartitionId, std::uint64_t number) override { question = number; }
   void find(PartitionId, WallTime, std::uint64_t number) override { question = number; }
   void stop() override {}
+  void change_topics(const std::vector<std::string>& wanted) override { topics = wanted; }
 
+  std::vector<std::string> topics;
   std::uint64_t question{0};
 };
 
@@ -50,6 +52,16 @@ class Lines final : public EventLog {
 };
 
 struct PartitionsTest : ::testing::Test {
+  // The partition is found, its position is the end of what there is.
+  void settle(PartitionId id, std::int64_t position) {
+    log_store.listener->on_loaded(id, Position{Offset(position), clock.wall(), "here"});
+    local_store.listener->on_loaded(id, std::optional<Position>());
+    for (int i = 0; i < 4 && partitions.at(id).state != Partitions::State::reading; ++i) {
+      partitions.on_ends(id, source.question, LogEnds{Offset(0), Offset(position)});
+      partitions.on_found(id, source.question, Offset(position));
+    }
+  }
+
   NoSource source;
   NoStore log_store;
   NoStore local_store;
@@ -88,11 +100,7 @@ TEST_F(PartitionsTest, NothingIsCommittedBetweenTwoClusters) {
   partitions.start();
   partitions.on_cluster("here");
   partitions.on_partition(id, {"t", 0});
-  log_store.listener->on_loaded(id, Position{Offset(5), clock.wall(), "here"});
-  local_store.listener->on_loaded(id, std::optional<Position>());
-  partitions.on_ends(id, source.question, LogEnds{Offset(0), Offset(5)});
-  if (!partitions.all_reading()) partitions.on_found(id, source.question, Offset(5));
-  if (!partitions.all_reading()) partitions.on_found(id, source.question, Offset(5));
+  settle(id, 5);
   ASSERT_TRUE(partitions.all_reading());
   partitions.on_cluster("there");
   EXPECT_FALSE(partitions.all_reading());
@@ -102,6 +110,39 @@ TEST_F(PartitionsTest, NothingIsCommittedBetweenTwoClusters) {
   }
   EXPECT_TRUE(log_store.commits.empty());
   EXPECT_TRUE(local_store.commits.empty());
+}
+
+TEST_F(PartitionsTest, ATopicThatIsConfiguredAgainGoesOnFromItsPosition) {
+  partitions.start();
+  partitions.on_cluster("here");
+  partitions.on_partition(PartitionId(0), {"stays", 0});
+  partitions.on_partition(PartitionId(1), {"goes", 0});
+  settle(PartitionId(0), 5);
+  settle(PartitionId(1), 7);
+  ASSERT_TRUE(partitions.all_reading());
+
+  partitions.on_topic_missing("other");
+  partitions.change_topics({"stays"});
+  EXPECT_EQ(source.topics, std::vector<std::string>{"stays"});
+  EXPECT_EQ(log.events.back(), "topic removed goes");
+  EXPECT_TRUE(partitions.missing_topics().empty());
+  EXPECT_TRUE(readings.live(PartitionId(0)));
+  EXPECT_FALSE(readings.live(PartitionId(1)));
+  EXPECT_TRUE(partitions.all_reading()) << "nobody waits for it";
+  partitions.on_cluster("there");
+  partitions.on_cluster("here");
+  settle(PartitionId(0), 5);
+  EXPECT_FALSE(readings.live(PartitionId(1))) << "a change of the cluster does not bring it back";
+  clock.advance(std::chrono::minutes(1));
+  partitions.turn();  // after such a pause every partition that is read looks for its place anew
+  settle(PartitionId(0), 5);
+  EXPECT_FALSE(readings.live(PartitionId(1)));
+
+  partitions.change_topics({"goes", "stays"});
+  EXPECT_FALSE(partitions.all_reading());
+  settle(PartitionId(1), 7);
+  EXPECT_TRUE(partitions.all_reading());
+  EXPECT_EQ(partitions.at(PartitionId(1)).chosen.offset, Offset(7));
 }
 
 }  // namespace

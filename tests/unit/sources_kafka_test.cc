@@ -156,6 +156,24 @@ TEST(KafkaTopics, ATopicIsNewWhenTheClusterSaidThatItDidNotExist) {
   }
 }
 
+TEST(KafkaTopics, OneThatComesBackKeepsItsNumbersAndIsMissedAnew) {
+  KafkaTopics topics({"a", "b"});
+  ASSERT_EQ(topics.update({"c", {{"a", 2, false, ""}, {"b", 0, true, ""}}}).found.size(), 2u);
+  EXPECT_TRUE(topics.incomplete());
+  topics.change({"a"});
+  EXPECT_FALSE(topics.incomplete()) << "nobody waits for b";
+  topics.change({"b"});
+  EXPECT_TRUE(topics.update({"c", {{"a", 3, false, ""}}}).found.empty()) << "not asked for";
+  topics.change({"a", "b"});
+  const auto change = topics.update({"c", {{"a", 3, false, ""}, {"b", 0, true, ""}}});
+  ASSERT_EQ(change.found.size(), 1u);
+  EXPECT_EQ(topics.name(change.found[0]), (PartitionName{"a", 2}));
+  EXPECT_EQ(topics.partitions(), 3u);
+  EXPECT_EQ(change.missing, std::vector<std::string>{"b"});
+  topics.change({"a", "b"});
+  EXPECT_TRUE(topics.update({"c", {{"b", 0, true, ""}}}).missing.empty()) << "no news";
+}
+
 TEST(KafkaTopics, AComplaintIsLoggedOncePerChange) {
   KafkaTopics topics({"a"});
   auto change = topics.update(metadata({{"a", 0, false, "not allowed"}}));
