@@ -85,7 +85,9 @@ class TestConnections(FaultTestCase):
         poison = pages[17]
         self.fill(pages)
         backend, frontend = self.proxies(lambda _, target: 'drop' if target == poison else None)
-        daemon = self.daemon(backend.address, frontend.address).start()
+        # None is sent ahead, so that the poison is tried once at each cache however slow they are.
+        daemon = self.daemon(backend.address, frontend.address,
+                             purge={'layer_deadline': '10m'}).start()
         version = self.origin.bump()
         self.publish(pages)
         daemon.wait_committed(self.kafka, self.topic, timeout=120)

@@ -146,6 +146,7 @@ def attempt(mutation, which):
     trouble = mutation.applies(TREE)
     if trouble:
         return 'STALE', trouble
+    sound = {name: (TREE / name).read_bytes() for name in mutation.files}
     try:
         mutation.patch(TREE, '--forward')
         for program in mutation.programs(which):
@@ -157,8 +158,8 @@ def attempt(mutation, which):
                 return 'caught', caught
         return 'SURVIVED', ''
     finally:
-        for name in mutation.files:
-            copy_file(ROOT / name, TREE / name)
+        for name, text in sound.items():
+            (TREE / name).write_bytes(text)
 
 
 def check_baseline(chosen, which):
