@@ -65,8 +65,9 @@ class Transport {
   // closed. No on_bytes after it. A stale or already closing link is ignored.
   virtual void close(LinkId link) = 0;
   // Submits what was asked for, sleeps until something happened, wake_fd() became readable, or
-  // `until` has come (a time already past: does not sleep). When something happened and tick > 0,
-  // sleeps `tick` more and then harvests everything at once: several answers per wake-up.
+  // `until` has come (a time already past: does not sleep). With tick > 0 it first sleeps `tick`,
+  // whatever happens meanwhile, and then harvests everything at once: many answers per wake-up.
+  // Only when nothing has happened by then does it go on to sleep.
   virtual void turn(MonoTime until, std::chrono::microseconds tick) = 0;
   // An eventfd: any thread ends the sleep by writing to it. turn() drains it.
   [[nodiscard]] virtual int wake_fd() const = 0;

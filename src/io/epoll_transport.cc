@@ -169,12 +169,19 @@ void EpollTransport::on_readable(LinkId id) {
   link->handler->on_bytes({buffer_.data(), static_cast<std::size_t>(count)});
 }
 
+int EpollTransport::timeout_ms(MonoTime until) const {
+  if (until <= clock_.now()) return 0;
+  if (until == MonoTime::max()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.now()).count();
+  return static_cast<int>(std::min<std::int64_t>(left, 60'000));
+}
+
 // Waits and runs what is there. Returns how many sockets had something.
-int EpollTransport::wait(int timeout_ms, bool harvest) {
+int EpollTransport::wait(int timeout_ms) {
   std::array<epoll_event, 256> events{};
   const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
   CHECK(count >= 0 || errno == EINTR);
-  if (!harvest || count <= 0) return count;
+  if (count <= 0) return count;
   clock_.refresh();
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
@@ -192,23 +199,18 @@ int EpollTransport::wait(int timeout_ms, bool harvest) {
 void EpollTransport::turn(MonoTime until, std::chrono::microseconds tick) {
   // What ends from here on is told in the next turn: a handler of this one may have ended it.
   telling_.swap(ended_);
-  if (!telling_.empty() || !sent_.empty()) until = MonoTime::min();
+  const bool told = !telling_.empty() || !sent_.empty();  // then it does not wait for more
   clock_.refresh();
-  int timeout_ms = -1;
-  if (until <= clock_.now()) {
-    timeout_ms = 0;
-  } else if (until != MonoTime::max()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.now()).count();
-    timeout_ms = static_cast<int>(std::min<std::int64_t>(left, 60'000));
+  if (tick.count() > 0 && telling_.empty() && until > clock_.now()) {
+    const Duration left = std::min<Duration>(until - clock_.now(), tick);
+    const timespec pause{0, static_cast<long>(left.count())};
+    ::nanosleep(&pause, nullptr);
+    if (wait(0) > 0 || told) until = MonoTime::min();
+    clock_.refresh();
+    if (until > clock_.now()) wait(timeout_ms(until));
+  } else {
+    wait(told ? 0 : timeout_ms(until));
   }
-  if (tick.count() > 0 && timeout_ms != 0) {
-    if (wait(timeout_ms, false) > 0) {
-      timespec pause{0, static_cast<long>(tick.count() * 1000)};
-      ::nanosleep(&pause, nullptr);
-    }
-    timeout_ms = 0;
-  }
-  wait(timeout_ms, true);
   tell_ended();
 }
 

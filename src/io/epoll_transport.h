@@ -50,7 +50,8 @@ class EpollTransport : public Transport {
   void on_writable(LinkId id);
   void on_readable(LinkId id);
   void write_some(LinkId id, Link& link);
-  int wait(int timeout_ms, bool harvest);
+  [[nodiscard]] int timeout_ms(MonoTime until) const;
+  int wait(int timeout_ms);
 
   Clock& clock_;
   Fd epoll_;

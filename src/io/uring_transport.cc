@@ -97,11 +97,15 @@ UringTransport::~UringTransport() {
 io_uring_sqe& UringTransport::entry() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   while (sqe == nullptr) {
-    const int result = io_uring_submit(&ring_);
-    CHECK(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
+    submit();
     sqe = io_uring_get_sqe(&ring_);
   }
   return *sqe;
+}
+
+void UringTransport::submit() {
+  const int result = io_uring_submit(&ring_);
+  CHECK(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
 }
 
 void UringTransport::ask_wake() {
@@ -140,6 +144,14 @@ void UringTransport::ask_receive(LinkId id, Link& link) {
   io_uring_sqe& sqe = entry();
   io_uring_prep_recv(&sqe, link.fd.get(), link.buffer.get(), kReceiveBuffer, 0);
   io_uring_sqe_set_data64(&sqe, pack(id, Op::receive));
+}
+
+void UringTransport::ask_receives() {
+  for (const LinkId id : to_receive_) {
+    Link* link = links_.find(id);
+    if (link != nullptr && !link->ending) ask_receive(id, *link);
+  }
+  to_receive_.clear();
 }
 
 void UringTransport::ask_send(LinkId id, Link& link) {
@@ -225,7 +237,7 @@ void UringTransport::on_connected(LinkId id, Link& link, int result) {
     end(id, link, socket_errc(-result));
     return;
   }
-  ask_receive(id, link);
+  to_receive_.push_back(id);
   link.handler->on_open();
 }
 
@@ -234,12 +246,12 @@ void UringTransport::on_received(LinkId id, Link& link, int result) {
   link.receiving = false;
   if (link.ending) return;
   if (result == -EINTR || result == -EAGAIN) {
-    ask_receive(id, link);
+    to_receive_.push_back(id);
   } else if (result <= 0) {
     end(id, link, result == 0 ? Errc::closed : socket_errc(-result));
   } else {
     link.handler->on_bytes({link.buffer.get(), static_cast<std::size_t>(result)});
-    if (!link.ending) ask_receive(id, link);
+    to_receive_.push_back(id);
   }
 }
 
@@ -274,8 +286,21 @@ void UringTransport::tell_ended() {
   telling_.clear();
 }
 
+// A receive is asked for at the last moment, after the tick. One that was asked for before it would
+// come back with the first answer, and leave those of the whole tick for the next turn.
 void UringTransport::sleep(MonoTime until, std::chrono::microseconds tick) {
   clock_.refresh();
+  if (tick.count() > 0 && until > clock_.now()) {
+    submit();  // the caches work meanwhile
+    const Duration left = std::min<Duration>(until - clock_.now(), tick);
+    const timespec pause{0, static_cast<long>(left.count())};
+    ::nanosleep(&pause, nullptr);
+    ask_receives();
+    static_cast<void>(io_uring_submit_and_get_events(&ring_));
+    if (io_uring_cq_ready(&ring_) > 0) return;
+    clock_.refresh();
+  }
+  ask_receives();
   if (until <= clock_.now()) {
     static_cast<void>(io_uring_submit_and_get_events(&ring_));
     return;
@@ -288,11 +313,6 @@ void UringTransport::sleep(MonoTime until, std::chrono::microseconds tick) {
   const int result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
   CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
         result == -EAGAIN);
-  if (first == nullptr || tick.count() == 0) return;
-  // Waiting for N completions would wake for each one; sleeping and then looking once does not.
-  const timespec pause{0, static_cast<long>(tick.count() * 1000)};
-  ::nanosleep(&pause, nullptr);
-  static_cast<void>(io_uring_submit_and_get_events(&ring_));
 }
 
 // Copied out first: handlers may ask for operations, and the queue must not move under the loop.

@@ -75,6 +75,8 @@ class UringTransport : public Transport {
   [[nodiscard]] io_uring_sqe& entry();
   void ask_wake();
   void ask_receive(LinkId id, Link& link);
+  void ask_receives();
+  void submit();
   void ask_send(LinkId id, Link& link);
   void cancel(std::uint64_t data);
   void end(LinkId id, Link& link, Errc why);
@@ -96,7 +98,8 @@ class UringTransport : public Transport {
   std::size_t max_links_;
   LinkSlots<Link> links_;
   std::vector<Completion> completions_;
-  std::vector<LinkId> ended_;  // told in the next turn
+  std::vector<LinkId> to_receive_;  // asked for in the next turn
+  std::vector<LinkId> ended_;       // told in the next turn
   std::vector<LinkId> telling_;
 };
 

@@ -458,6 +458,24 @@ TEST_P(TransportTest, ATickCollectsWhatComesDuringIt) {
   close(two, second);
 }
 
+TEST_P(TransportTest, ATickCollectsOneBatchFromAConnectionThatIsBusy) {
+  Peer peer;
+  Recorder recorder;
+  const LinkId link = connect(peer.address(), recorder);
+  const Fd fd = peer.accept();
+  write_all(fd.get(), "before ");
+  transport_->turn(MonoTime::max(), microseconds(0));
+  write_all(fd.get(), "early ");  // there before the next turn begins
+  during_tick() = [&fd] {
+    write_all(fd.get(), "late");
+  };
+  transport_->turn(MonoTime::max(), microseconds(500));
+  during_tick() = nullptr;
+  EXPECT_EQ(recorder.received, "before early late");
+  EXPECT_EQ(recorder.batches, 2);
+  close(link, recorder);
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, TransportTest, testing::Values(IoKind::uring, IoKind::epoll),
                          [](const auto& kind) {
                            return kind.param == IoKind::uring ? "uring" : "epoll";
