@@ -2,43 +2,15 @@
 
 #include <algorithm>
 
+#include "dispatch/http1_grammar.h"
+#include "dispatch/whole_answer.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
 namespace {
 
 constexpr std::string_view kVersion = "HTTP/1.";
-constexpr std::string_view kFilteredReason = "Domain not cached here";
 constexpr std::size_t kMaxLengthDigits = 18;  // any such number fits 63 bits
-
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-constexpr bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-constexpr char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
-
-// What may stand in a reason phrase or a field value.
-constexpr bool is_text(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte >= 0x20 && byte != 0x7f) || c == '\t';
-}
-
-// RFC 9110 5.6.2: what a header's name is made of.
-constexpr bool is_token(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-// As a table, because it is asked for every byte of every header's name.
-constexpr auto kToken = [] {
-  std::array<bool, 256> table{};
-  for (unsigned i = 1; i < 128; ++i) table[i] = is_token(static_cast<char>(i));
-  return table;
-}();
 
 // The value of a hexadecimal digit, -1 for anything else.
 constexpr int hex_value(char c) {
@@ -47,23 +19,10 @@ constexpr int hex_value(char c) {
   return -1;
 }
 
-// Names and options are compared without regard to case, and only these.
-bool same_word(std::string_view text, std::string_view lower_case) {
-  return text.size() == lower_case.size() &&
-         std::equal(text.begin(), text.end(), lower_case.begin(),
-                    [](char a, char b) { return lower(a) == b; });
-}
-
 // A token, or nothing: lists may have empty elements.
 bool is_word(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return kToken[static_cast<unsigned char>(c)]; });
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 // Takes the next element of a comma-separated list off the front of `list`.
@@ -130,6 +89,12 @@ bool write_purge(std::string& out, std::string_view host, std::string_view targe
 
 ResponseParser::Step ResponseParser::next(std::span<const std::byte>& bytes) {
   CHECK(!complete_);
+  if (at_start() && interims_ == 0) {
+    if (const std::size_t size = take_whole_answer(bytes, answer_); size > 0) {
+      bytes = bytes.subspan(size);
+      return Step::answer;
+    }
+  }
   while (!bytes.empty() && state_ != State::malformed) {
     if (const std::size_t skipped = skip(bytes); skipped > 0) {
       bytes = bytes.subspan(skipped);

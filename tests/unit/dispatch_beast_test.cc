@@ -30,9 +30,10 @@ std::string line(unsigned status, bool keep) {
 Read read_ours(const std::string& text, test::FakeRandom& random) {
   Read read;
   ResponseParser parser;
+  const std::uint64_t pieces = random.below(2) == 0 ? 40 : 4000;
   std::size_t at = 0;
   while (at < text.size()) {
-    const std::size_t size = std::min<std::size_t>(1 + random.below(40), text.size() - at);
+    const std::size_t size = std::min<std::size_t>(1 + random.below(pieces), text.size() - at);
     std::span<const std::byte> bytes = std::as_bytes(std::span(text).subspan(at, size));
     at += size;
     while (!bytes.empty()) {
