@@ -78,6 +78,7 @@ void Checker::read(const PartitionName& name, Offset offset, bool live) {
   TrueEvent& event = partition.events[static_cast<std::size_t>(index)];
   if (event.read != MonoTime::max()) return;
   event.read = clock_.now();
+  event.live = live;
   all_reads_.push_back(clock_.now());
   if (event.wanted) reads_[event.url].push_back(clock_.now());
   if (event.wanted && live) live_reads_[event.url].push_back(clock_.now());
@@ -146,10 +147,7 @@ std::string Checker::missing_in(const Epoch& epoch, std::span<const Epoch> all,
   for (const auto& layer : epoch.layers) {
     MonoTime latest = after;
     for (const std::uint16_t port : layer) {
-      const bool always = std::all_of(all.begin(), all.end(), [port](const Epoch& other) {
-        return other.layer_of(port).has_value();
-      });
-      if (!always) continue;
+      if (!in_all(all, port)) continue;
       const Settled end = settled(event.url, port, after, until);
       if (end.at == MonoTime::max()) {
         return event.url + ", changed at " + ms(event.changed) + ", is not purged on " +
@@ -160,7 +158,7 @@ std::string Checker::missing_in(const Epoch& epoch, std::span<const Epoch> all,
     }
     after = latest;
   }
-  return {};
+  return options_.fences ? unfenced(epoch, all, event, until) : std::string();
 }
 
 std::optional<std::size_t> Checker::Epoch::layer_of(std::uint16_t port) const {
@@ -231,7 +229,9 @@ void Checker::committing(const Commit& commit, bool to_log, const std::string& c
       fail(where + " is committed past offset " + std::to_string(event.offset) + ": " + wrong);
     }
     if (dead) ++commits_with_letters_;
+    event.dead = dead;
     event.done = true;
+    event.done_at = clock_.now();
   }
 }
 
@@ -248,6 +248,7 @@ void Checker::at_end() {
   }
   order();
   dead_letters_have_reasons();
+  if (options_.fences) fences_in_time();
 }
 
 void Checker::order() {

@@ -5,6 +5,7 @@
 // commits that it asks for.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 
 #include "purgeline/record.h"
 #include "purgeline/stores.h"
+#include "sim/sim_content.h"
 #include "sim/sim_stores.h"
 #include "sim/sim_transport.h"
 
@@ -28,6 +30,9 @@ struct TrueEvent {
   bool gone{false};                // the log lost it: retention, or the topic was made anew
   bool done{false};                // seen to have ended
   MonoTime read{MonoTime::max()};  // first handed to the program, in its present life
+  bool live{false};                // and not as part of a backlog
+  bool dead{false};                // it ended as a dead letter somewhere
+  MonoTime done_at{MonoTime::max()};
 };
 
 // Promises that hold only in some worlds.
@@ -39,6 +44,11 @@ struct CheckOptions {
   bool unique{false};
   // No URL makes caches close: then one that never fails is purged in time, whatever the others do.
   bool prompt{true};
+  // The program has fences for these times: no commit before them, and none late.
+  bool fences{false};
+  // Nobody may be served an old page for longer than these times allow; else it is counted.
+  bool fresh{false};
+  FenceTimes times{};
 };
 
 class Checker {
@@ -69,6 +79,10 @@ class Checker {
   void configured(const std::vector<std::vector<std::uint16_t>>& layers);
   void removed(const std::string& target);
   void set_prompt(bool prompt) { options_.prompt = prompt; }
+  void set_fences(bool fences, bool fresh) {
+    options_.fences = fences;
+    options_.fresh = fresh;
+  }
 
   // ---- promises
   // Promise 1, at the very moment: `store` tells the two apart.
@@ -80,6 +94,9 @@ class Checker {
   // Promise 2 and 6 of each purge and event.
   void order();
   void dead_letters_have_reasons();
+  // Promise 4 (freshness.cc): of each page that somebody gets, and of each event.
+  void read_page(const PageRead& read);
+  void fences_in_time();
 
   void fail(const std::string& what) {
     if (violation_.empty()) violation_ = what;
@@ -88,6 +105,8 @@ class Checker {
   [[nodiscard]] const std::string& violation() const { return violation_; }
   [[nodiscard]] std::size_t events() const;
   [[nodiscard]] std::uint64_t commits_with_letters() const { return commits_with_letters_; }
+  [[nodiscard]] std::uint64_t stale_reads() const { return stale_reads_; }
+  [[nodiscard]] std::uint64_t overdue_reads() const { return overdue_reads_; }
 
  private:
   struct Partition {
@@ -123,6 +142,20 @@ class Checker {
   void order_of(std::uint16_t port, const SimTarget& target);
   [[nodiscard]] bool away(std::uint16_t port, MonoTime from, MonoTime to);
   void in_time(const std::string& url, MonoTime read);
+  [[nodiscard]] static bool in_all(std::span<const Epoch> all, std::uint16_t port) {
+    return std::all_of(all.begin(), all.end(),
+                       [port](const Epoch& epoch) { return epoch.layer_of(port).has_value(); });
+  }
+  // freshness.cc
+  [[nodiscard]] Settled fenced(const std::string& url, std::uint16_t port, MonoTime changed,
+                               MonoTime due, MonoTime until) const;
+  [[nodiscard]] std::string unfenced(const Epoch& epoch, std::span<const Epoch> all,
+                                     const TrueEvent& event, MonoTime until) const;
+  [[nodiscard]] MonoTime fenced_by(const TrueEvent& event, std::uint16_t port, MonoTime due,
+                                   bool first, MonoTime now) const;
+  [[nodiscard]] MonoTime fresh_from(const TrueEvent& event, std::uint16_t port, MonoTime now);
+  [[nodiscard]] std::string overdue(const TrueEvent& event, const PageRead& read);
+  void fence_in_time(const TrueEvent& event);
 
   CheckOptions options_;
   SimClock& clock_;
@@ -143,6 +176,8 @@ class Checker {
   std::map<std::string, std::vector<Absence>> absences_;  // by target
   std::string violation_;
   std::uint64_t commits_with_letters_{0};
+  std::uint64_t stale_reads_{0};
+  std::uint64_t overdue_reads_{0};
 };
 
 }  // namespace purgeline::sim

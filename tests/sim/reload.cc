@@ -114,7 +114,7 @@ void World::reload() {
   if (done == Pipeline::Reloaded::later) return;
   reload_now_ = false;
   trace_.note("reloaded", "program");
-  checker_->configured(ports());
+  configured();
 }
 
 }  // namespace purgeline::sim

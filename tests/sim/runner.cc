@@ -22,6 +22,12 @@ void Report::add(const World::Counts& counts) {
   total_.purges += counts.purges;
   total_.dead_letters += counts.dead_letters;
   total_.letter_commits += counts.letter_commits;
+  total_.reads += counts.reads;
+  total_.stale_reads += counts.stale_reads;
+  total_.overdue_reads += counts.overdue_reads;
+  total_.stored_after_purge += counts.stored_after_purge;
+  total_.revived += counts.revived;
+  total_.refilled += counts.refilled;
   for (std::size_t i = 0; i < kFaults; ++i) total_.faults[i] += counts.faults[i];
 }
 
@@ -34,6 +40,12 @@ void Report::print() const {
   line("purges sent", total_.purges);
   line("dead letters", total_.dead_letters);
   line("events committed by a dead letter", total_.letter_commits);
+  line("pages read", total_.reads);
+  line("old pages read", total_.stale_reads);
+  line("and later than fences would allow", total_.overdue_reads);
+  line("copies stored after a purge of them", total_.stored_after_purge);
+  line("and revived by a 304", total_.revived);
+  line("hits handed to the layer behind", total_.refilled);
   for (std::size_t i = 0; i < kFaults; ++i)
     line(fault_name(static_cast<Fault>(i)), total_.faults[i]);
 }
@@ -43,6 +55,10 @@ std::vector<std::string> Report::missing() const {
   for (std::size_t i = 0; i < kFaults; ++i) {
     if (total_.faults[i] == 0) names.emplace_back(fault_name(static_cast<Fault>(i)));
   }
+  if (total_.stale_reads == 0) names.emplace_back("old pages read");
+  if (total_.overdue_reads == 0) names.emplace_back("old pages that a fence would have removed");
+  if (total_.revived == 0) names.emplace_back("copies revived by a 304");
+  if (total_.refilled == 0) names.emplace_back("hits handed to the layer behind");
   if (total_.letter_commits == 0) names.emplace_back("commits that wait for a dead letter");
   return names;
 }

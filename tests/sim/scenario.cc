@@ -62,6 +62,7 @@ void World::build_layers() {
   checks.layer_deadline = config_.layer_deadline;
   checks.window = config_.coalesce.window;
   checks.unique = unique_;
+  checks.times = times_;
   checker_ = std::make_unique<Checker>(std::move(checks), clock_, transport_, letters_);
 }
 
@@ -162,6 +163,7 @@ void World::produce() {
   bool wanted = true;
   const std::string json = draw_json(url, wanted);
   const MonoTime changed = clock_.now();
+  if (wanted) page_changed(url, changed);
   // The broker's clock is right within some tenths of a second.
   const auto log_time = [this] {
     return clock_.true_wall() + milliseconds(static_cast<std::int64_t>(random_.below(800)) - 400);
@@ -189,6 +191,7 @@ void World::write_backlog() {
     const std::string url = "h/p" + std::to_string(unique_ ? produced_ : random_.below(30));
     const std::string json =
         R"({"meta":{"uri":"http://)" + url + R"(","dt":")" + date_text(then) + R"("}})";
+    page_changed(url, clock_.now() - seconds(60));
     append("", url, json, clock_.now() - seconds(60), !(old && config_.max_age), then);
   }
 }
@@ -302,9 +305,9 @@ void World::plan_caches(Duration busy) {
     if (!target.faulty) continue;
     const std::uint16_t which = port;
     repeat(Fault::target_down, busy, [this, which] {
-      transport_.stop_cache(which);
+      stop_cache(which);
       agenda_.at(clock_.now() + milliseconds(random_.below(10000)),
-                 [this, which] { transport_.start_cache(which); });
+                 [this, which] { start_cache(which); });
     });
     for (std::uint64_t n = faults_.times(Fault::denial); n > 0; --n) {
       const MonoTime at = soon(busy);
@@ -326,7 +329,7 @@ void World::calm() {
   clock_.set_synchronised(true);
   for (auto& [port, target] : transport_.caches()) {
     target.denies = false;
-    if (!target.up) transport_.start_cache(port);
+    if (!target.up) start_cache(port);
   }
   if (log_.find({topics_[1], 0}) == nullptr) log_.create_topic(topics_[1], 2);
   checker_->set_prompt(faults_.counts()[static_cast<std::size_t>(Fault::poison_url)] == 0);

@@ -29,22 +29,25 @@ void SimTransport::answer(LinkId id, std::size_t purge) {
   const std::string url = to.seen[purge].url;
   if (url.find("/poison") != std::string::npos) {
     faults_.happened(Fault::poison_url);
+    purged(id, url, false);
     end(id, random_.below(2) == 0 ? Errc::closed : Errc::reset);
     return;
   }
   if (fault(id, Fault::reset)) {
+    purged(id, url, false);
     end(id, random_.below(2) == 0 ? Errc::closed : Errc::reset);
     return;
   }
   Link& link = at(id);
   if (fault(id, Fault::silent)) link.mute = true;
-  if (link.mute) return;
+  if (link.mute) return purged(id, url, false);
   MonoTime when =
       std::max(link.answer_free, clock_.now()) + to.latency + microseconds(random_.below(500));
   if (fault(id, Fault::slow)) when += milliseconds(random_.below(3000));
   link.answer_free = when;
   Reply reply = verdict(id, url);
   spoil(id, reply);
+  if (reply.good) purged(id, url, true);
   ++link.served;
   if (to.faulty && to.close_after != 0 && link.served % to.close_after == 0) {
     if (faults_.hit(Fault::close_after)) {
@@ -162,6 +165,8 @@ void SimTransport::take(LinkId id, const Reply& reply) {
   purge.good = reply.good;
   purge.lied = link.shifted;
   link.broken = reply.last;
+  // Nobody can know better; see PurgeSeen::effect().
+  if (purge.good && purge.lied) purged(id, purge.url, true);
   trace_.note(purge.good ? "answer" : "bad answer", target(id).name + " " + purge.url);
 }
 

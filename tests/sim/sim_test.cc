@@ -26,5 +26,17 @@ TEST(Simulation, SeedsThatFoundSomethingStayMended) {
   }
 }
 
+// Purges alone do not keep promise 4, however well they are sent.
+TEST(Simulation, WithoutFencesOldPagesAreFound) {
+  std::uint64_t found = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed);
+    world.without_fences();
+    const std::string violation = world.run(std::chrono::seconds(5));
+    if (violation.rfind("stale: ", 0) == 0) ++found;
+  }
+  EXPECT_GE(found, 10u);
+}
+
 }  // namespace
 }  // namespace purgeline::sim

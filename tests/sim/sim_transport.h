@@ -66,6 +66,10 @@ class SimTransport : public Transport {
 
   // Called at each call of the program, which may end there.
   void set_crash_point(std::function<void()> point) { crash_point_ = std::move(point); }
+  // Told when a cache has a PURGE for a URL: it does what it was told, or gives no answer, and then
+  // nobody knows whether it did.
+  using Purged = std::function<void(std::uint16_t port, const std::string& url, bool certain)>;
+  void set_purged(Purged purged) { purged_ = std::move(purged); }
   // The program is killed: its links vanish without a word, what caches have read they have read.
   void crash();
   // A promise about connections that was broken; empty: none.
@@ -115,6 +119,9 @@ class SimTransport : public Transport {
   void crash_point() {
     if (crash_point_) crash_point_();
   }
+  void purged(LinkId link, const std::string& url, bool certain) {
+    if (purged_) purged_(at(link).port, url, certain);
+  }
   // sim_targets.cc
   [[nodiscard]] bool fault(LinkId link, Fault kind) {
     return target(link).faulty && faults_.hit(kind);
@@ -132,6 +139,7 @@ class SimTransport : public Transport {
   Faults& faults_;
   Trace& trace_;
   std::function<void()> crash_point_;
+  Purged purged_;
   std::deque<Link> links_;
   std::map<std::uint16_t, SimTarget> caches_;
   std::string violation_;

@@ -39,6 +39,7 @@ World::Program::Program(World& world)
 World::World(std::uint64_t seed, std::uint64_t capacity)
     : random_(seed),
       program_random_(~seed),
+      reader_random_(seed ^ 0x5bd1e995'00000000),
       faults_(random_),
       transport_(clock_, agenda_, random_, faults_, trace_) {
   unique_ = random_.below(2) == 0;
@@ -59,6 +60,7 @@ World::World(std::uint64_t seed, std::uint64_t capacity)
   // others; a table far smaller than any configuration may have could be full of them alone.
   if (config_.coalesce.capacity < 1000) faults_.set(Fault::poison_url, 0);
   config_.coalesce.bytes = 8 << 20;
+  fill_caches();
   build_layers();
   // A list that is wrong is refused whole and changes nothing, as when a reload brings it.
   for (const char* wrong : {"h:80", "/(?=h)/", "h h", "/((/"}) {
@@ -82,6 +84,10 @@ World::World(std::uint64_t seed, std::uint64_t capacity)
   });
   log_.set_redelivery([this] { return faults_.hit(Fault::redelivered); });
   transport_.set_crash_point([this] { maybe_crash(); });
+  transport_.set_purged([this](std::uint16_t port, const std::string& url, bool certain) {
+    content_.advance(clock_.now());
+    if (certain || reader_random_.below(2) == 0) content_.purge(port, url);
+  });
 }
 
 std::vector<PartitionName> World::partitions() const {
@@ -101,7 +107,7 @@ void World::begin() {
     if (quarantined(name)) continue;  // what is stored is of the log before
     checker_->started(name, log_.position("purgeline", name), disk_.position("state.db", name));
   }
-  checker_->configured(ports());
+  configured();
   reload_now_ = false;
   program_ = std::make_unique<Program>(*this);
 }
@@ -181,6 +187,7 @@ void World::line(std::string_view event, LogFields fields) {
 
 // What must hold at every moment.
 void World::look() {
+  content_.advance(clock_.now());
   if (program_->pipeline.unfinished() > config_.coalesce.capacity) {
     checker_->fail("more unfinished events than the capacity");
   }
@@ -237,6 +244,7 @@ std::string World::unfinished() const {
 }
 
 std::string World::run(Duration busy) {
+  configured();
   write_backlog();
   plan(busy);
   const MonoTime busy_until = clock_.now() + busy;
@@ -259,6 +267,7 @@ std::string World::run(Duration busy) {
     checker_->fail("it never came to rest: " + left);
   }
   if (checker_->violation().empty()) checker_->at_end();
+  check_copies();
   return checker_->violation();
 }
 
@@ -270,6 +279,12 @@ World::Counts World::counts() const {
   }
   counts.dead_letters = letters_.letters.size();
   counts.letter_commits = checker_->commits_with_letters();
+  counts.reads = reads_;
+  counts.stale_reads = checker_->stale_reads();
+  counts.overdue_reads = checker_->overdue_reads();
+  counts.stored_after_purge = content_.stored_after_purge();
+  counts.revived = content_.revived();
+  counts.refilled = content_.refilled();
   counts.faults = faults_.counts();
   return counts;
 }

@@ -14,6 +14,7 @@
 #include "sim/checkers.h"
 #include "sim/faults.h"
 #include "sim/sim_clock.h"
+#include "sim/sim_content.h"
 #include "sim/sim_source.h"
 #include "sim/sim_stores.h"
 #include "sim/sim_transport.h"
@@ -26,6 +27,10 @@ class World {
  public:
   // `capacity`: of every table; 0: drawn.
   explicit World(std::uint64_t seed, std::uint64_t capacity = 0);
+
+  // Old pages are held against promise 4 although the program has no fences: for tests of the
+  // checker.
+  void without_fences();
 
   // Producers and faults for `busy`, then quiet until everything is finished, then the checks.
   // Empty, or what was broken.
@@ -51,6 +56,8 @@ class World {
 
   struct Counts {
     std::uint64_t events{0}, purges{0}, dead_letters{0}, letter_commits{0};
+    std::uint64_t reads{0}, stale_reads{0}, overdue_reads{0};
+    std::uint64_t stored_after_purge{0}, revived{0}, refilled{0};
     FaultCounts faults{};
   };
   [[nodiscard]] Counts counts() const;
@@ -85,6 +92,17 @@ class World {
   void remove_target();
   void reload();
   [[nodiscard]] std::vector<std::vector<std::uint16_t>> ports() const;
+  // readers.cc
+  void fill_caches();
+  [[nodiscard]] SimContent::Draws draws();
+  [[nodiscard]] Duration below(Duration most);
+  void page_changed(const std::string& url, MonoTime made);
+  void read_later(const std::string& url);
+  void stop_cache(std::uint16_t port);
+  void start_cache(std::uint16_t port);
+  void configured();
+  void check_copies();
+  // scenario.cc
   void write_backlog();
   [[nodiscard]] std::string draw_url();
   [[nodiscard]] std::string draw_json(const std::string& url, bool& wanted);
@@ -110,6 +128,7 @@ class World {
 
   test::FakeRandom random_;
   test::FakeRandom program_random_;
+  test::FakeRandom reader_random_;  // of its own: who reads changes nothing else
   SimClock clock_;
   Trace trace_{clock_};
   Faults faults_;
@@ -130,6 +149,10 @@ class World {
   bool reload_now_{false};
   std::vector<std::string> topics_;
   std::unique_ptr<Checker> checker_;
+  FenceTimes times_;
+  CacheKind kinds_;  // what the caches of this world have in common
+  SimContent content_{draws()};
+  std::uint64_t reads_{0};
   std::unique_ptr<Program> program_;
   // Made anew, and not yet known to the program.
   struct Fresh {

@@ -1,0 +1,117 @@
+// Who reads the pages of a world, and how its origin and caches behave for them.
+#include <algorithm>
+
+#include "sim/world.h"
+
+namespace purgeline::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Duration World::below(Duration most) {
+  return Duration(
+      static_cast<std::int64_t>(reader_random_.below(static_cast<std::uint64_t>(most.count()))));
+}
+
+void World::fill_caches() {
+  times_.lag = milliseconds(50 + reader_random_.below(550));
+  times_.fetch = milliseconds(200 + reader_random_.below(1800));
+  times_.hit = milliseconds(20 + reader_random_.below(280));
+  if (reader_random_.below(2) == 0) kinds_.ttl = milliseconds(500 + reader_random_.below(4000));
+  kinds_.grace = reader_random_.below(2) == 0;
+  kinds_.keeps = reader_random_.below(2) == 0;
+  content_.set_reader([this](const PageRead& read) {
+    ++reads_;
+    if (read.version != read.latest && trace_.printing()) {
+      trace_.say("  old: " + transport_.cache(read.port).name + " serves " + read.url +
+                 " version " + std::to_string(read.version) + " of " + std::to_string(read.latest));
+    }
+    checker_->read_page(read);
+  });
+}
+
+SimContent::Draws World::draws() {
+  SimContent::Draws draws;
+  draws.fetch = [this] {
+    FetchPlan plan;
+    // Any time, or as long as it may take.
+    plan.last = reader_random_.below(4) == 0 ? times_.fetch - Duration(1) - below(milliseconds(10))
+                                             : below(times_.fetch);
+    if (reader_random_.below(2) == 0) plan.read_after = below(*plan.last + Duration(1));
+    plan.replica = reader_random_.below(SimContent::kReplicas);
+    return plan;
+  };
+  draws.hop = [this] {
+    return below(times_.hit / 2);
+  };
+  draws.removal = [this] {
+    return reader_random_.below(8) == 0 ? below(times_.hit / 2) : Duration(0);
+  };
+  draws.pick = [this](std::size_t of) {
+    return reader_random_.below(of);
+  };
+  draws.kind = [this] {
+    CacheKind kind = kinds_;
+    kind.kills_fill = reader_random_.below(2) == 0;
+    kind.reads_writer = reader_random_.below(2) == 0;
+    kind.asks_alone = !kind.reads_writer && reader_random_.below(2) == 0;
+    return kind;
+  };
+  return draws;
+}
+
+// The change has been made. Until now its page was read, and it is read all the more from now on:
+// a purge that comes while nobody fetches the page is no test.
+void World::page_changed(const std::string& url, MonoTime made) {
+  content_.advance(clock_.now());
+  for (const auto& layer : ports()) {
+    for (const std::uint16_t port : layer) {
+      if (content_.latest(url) == 0 && reader_random_.below(2) == 0) content_.store(port, url);
+    }
+  }
+  content_.change(url, made, {below(times_.lag), below(times_.lag)});
+  for (std::uint64_t n = reader_random_.below(6); n > 0; --n) read_later(url);
+}
+
+void World::read_later(const std::string& url) {
+  const auto layers = ports();
+  // Most ask the cache in front, as clients do.
+  const auto& layer =
+      reader_random_.below(4) == 0 ? layers[reader_random_.below(layers.size())] : layers.back();
+  const std::uint16_t port = layer[reader_random_.below(layer.size())];
+  const Duration soon = times_.lag + milliseconds(50);
+  const Duration late = 2 * (times_.lag + times_.fetch + 3 * times_.hit) + seconds(2);
+  const Duration when = reader_random_.below(2) == 0 ? below(soon) : below(late);
+  content_.read_at(clock_.now() + when, port, url);
+}
+
+void World::stop_cache(std::uint16_t port) {
+  content_.advance(clock_.now());
+  content_.stop(port);
+  transport_.stop_cache(port);
+}
+
+void World::start_cache(std::uint16_t port) {
+  content_.advance(clock_.now());
+  content_.start(port);
+  transport_.start_cache(port);
+}
+
+void World::configured() {
+  content_.advance(clock_.now());
+  content_.set_layers(ports());
+  checker_->configured(ports());
+}
+
+void World::without_fences() {
+  checker_->set_fences(false, true);
+}
+
+// Whatever is still in a cache may be served for ever.
+void World::check_copies() {
+  content_.finish();
+  for (const PageRead& copy : content_.copies()) checker_->read_page(copy);
+}
+
+}  // namespace purgeline::sim
