@@ -72,8 +72,39 @@ class Checkers : public ::testing::Test {
   Trace trace_{clock_};
   SimTransport transport_{clock_, agenda_, random_, faults_, trace_};
   LetterDisk disk_;
-  Checker checker_{
-      {{{kBack}, {kFront}}, seconds(1), milliseconds(0), true, true}, clock_, transport_, disk_};
+  Checker checker_{{{{kBack}, {kFront}},
+                    seconds(1),
+                    milliseconds(0),
+                    true,
+                    true,
+                    false,
+                    false,
+                    {milliseconds(100), milliseconds(300), milliseconds(50)}},
+                   clock_,
+                   transport_,
+                   disk_};
+};
+
+// The same with fences: due at 400 ms, rounded up to at most 425, and 50 ms after their answer.
+class FenceCheckers : public Checkers {
+ protected:
+  FenceCheckers() {
+    checker_.set_fences(true, true);
+    for (const std::uint16_t port : {kBack, kFront}) transport_.cache(port).faulty = false;
+    purge(kBack, 2, 4);
+    purge(kFront, 4, 6);
+  }
+  // Somebody gets the page as it was before the change.
+  std::string read(std::uint16_t port, int ms) {
+    PageRead read;
+    read.at = start_ + milliseconds(ms);
+    read.port = port;
+    read.url = "h/p";
+    read.latest = 1;
+    at(ms);
+    checker_.read_page(read);
+    return checker_.violation();
+  }
 };
 
 TEST_F(Checkers, AreContentWithWhatIsInOrder) {
@@ -159,6 +190,95 @@ TEST_F(Checkers, FindACommitThatGoesBack) {
 
 TEST_F(Checkers, FindACommitUnderAnotherClustersId) {
   EXPECT_NE(commit(0, "other").find("under cluster \"other\""), std::string::npos);
+}
+
+TEST_F(FenceCheckers, AreContentWithWhatIsInOrder) {
+  EXPECT_EQ(read(kFront, 8), "");
+  purge(kBack, 410, 414);
+  purge(kFront, 464, 466);
+  at(470);
+  EXPECT_EQ(commit(1), "");
+  EXPECT_EQ(read(kFront, 480), "");  // what was removed may take H to go
+  at(9000);
+  EXPECT_EQ(end(), "");
+  EXPECT_EQ(checker_.stale_reads(), 2u);
+}
+
+TEST_F(FenceCheckers, FindACommitBeforeTheFence) {
+  purge(kBack, 410, 414);
+  at(420);
+  EXPECT_NE(commit(1).find("has no fence on 2000"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAFenceThatCameTooEarly) {
+  purge(kBack, 390, 414);
+  purge(kFront, 464, 466);
+  at(470);
+  EXPECT_NE(commit(1).find("has no fence on 1000"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAFenceThatFailed) {
+  purge(kBack, 410, 414).good = false;
+  purge(kFront, 464, 466);
+  at(470);
+  EXPECT_NE(commit(1).find("has no fence on 1000"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindALaterLayerFencedWithTheOneBefore) {
+  purge(kBack, 410, 414);
+  purge(kFront, 415, 466);
+  at(470);
+  EXPECT_NE(commit(1).find("has no fence on 2000"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAFenceThatIsPutOff) {
+  purge(kBack, 5000, 5004);
+  purge(kFront, 5060, 5061);
+  at(9000);
+  EXPECT_EQ(commit(1), "");
+  EXPECT_NE(end().find("has its fence on 1000 at"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAFenceOfALaterLayerThatIsPutOff) {
+  purge(kBack, 410, 414);
+  purge(kFront, 5060, 5061);
+  at(9000);
+  EXPECT_EQ(commit(1), "");
+  EXPECT_NE(end().find("has its fence on 2000 at"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAnOldPageAfterItsBound) {
+  EXPECT_EQ(read(kBack, 900), "");  // 425, and 500 for round trips
+  EXPECT_NE(read(kBack, 1000).find("it had to be fresh from"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAnOldPageOfALaterLayerAfterItsBound) {
+  EXPECT_EQ(read(kFront, 1400), "");
+  EXPECT_NE(read(kFront, 1600).find("it had to be fresh from"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, FindAnOldPageAfterTheCommit) {
+  transport_.cache(kBack).faulty = true;  // which has no time to keep
+  purge(kBack, 410, 414);
+  purge(kFront, 464, 466);
+  at(470);
+  EXPECT_EQ(commit(1), "");
+  EXPECT_NE(read(kFront, 600).find("its event was committed"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, WaitForACacheThatFails) {
+  transport_.cache(kBack).faulty = true;
+  EXPECT_EQ(read(kFront, 5000), "");
+  purge(kBack, 5010, 5014);
+  EXPECT_EQ(read(kFront, 5500), "");
+  EXPECT_NE(read(kFront, 5700).find("it had to be fresh from"), std::string::npos);
+}
+
+TEST_F(FenceCheckers, TakeADeadLetterForAnEnd) {
+  letter(kBack, 420);
+  letter(kFront, 421);
+  at(470);
+  EXPECT_EQ(commit(1), "");
 }
 
 }  // namespace
