@@ -198,6 +198,11 @@ void SimContent::read(std::uint16_t port, const std::string& url) {
   serve(find(port), page_of(url), kNone);
 }
 
+void SimContent::refresh(std::uint16_t port, const std::string& url) {
+  CHECK(find(port) < caches_.size());
+  wait(begin(find(port), page_of(url), true), kNone);
+}
+
 void SimContent::purge(std::uint16_t port, const std::string& url) {
   const Duration later = draws_.removal();
   if (later <= Duration(0)) return remove(port, page_of(url), now_);

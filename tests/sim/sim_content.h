@@ -92,6 +92,8 @@ class SimContent {
   void store(std::uint16_t port, const std::string& url);
   void read_at(MonoTime when, std::uint16_t port, const std::string& url);
   void read(std::uint16_t port, const std::string& url);  // now
+  // The same, by a reader who takes no copy that was stored before.
+  void refresh(std::uint16_t port, const std::string& url);
   void purge(std::uint16_t port, const std::string& url);
   void expire(const std::string& url);  // every copy is past its time
   void release();                       // requests that have no end yet are answered
