@@ -48,7 +48,7 @@ struct CheckOptions {
   bool fences{false};
   // Nobody may be served an old page for longer than these times allow; else it is counted.
   bool fresh{false};
-  FenceTimes times{};
+  FillTimes times{};
 };
 
 class Checker {

@@ -55,7 +55,7 @@ class FencedWorld {
     return latest_[kBack] > bound || latest_[kBeside] > bound ||
            latest_[kFront] > bound + times_.hit || latest_[kOuter] > bound + 2 * times_.hit;
   }
-  [[nodiscard]] const FenceTimes& times() const { return times_; }
+  [[nodiscard]] const FillTimes& times() const { return times_; }
 
  private:
   Duration below(Duration most) {
@@ -94,7 +94,7 @@ class FencedWorld {
   }
 
   test::FakeRandom random_;
-  const FenceTimes times_{milliseconds(600), seconds(1), milliseconds(400)};
+  const FillTimes times_{milliseconds(600), seconds(1), milliseconds(400)};
   const MonoTime start_{std::chrono::hours(1)};
   SimContent content_{draws()};
   std::map<std::uint16_t, MonoTime> latest_;
@@ -105,7 +105,7 @@ int stale_worlds(int lag, int fetch, int hit) {
   int found = 0;
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {
     FencedWorld world(seed);
-    const FenceTimes& times = world.times();
+    const FillTimes& times = world.times();
     found += world.stale(times.lag * lag / 100, times.fetch * fetch / 100, times.hit * hit / 100);
   }
   return found;

@@ -23,7 +23,7 @@
 namespace purgeline::sim {
 
 // What promise 4 is about.
-struct FenceTimes {
+struct FillTimes {
   Duration lag{0};    // L: the origin shows a change at the latest so long after it was made
   Duration fetch{0};  // F: a fetch from the origin lasts at most
   Duration hit{0};    // H: what a layer was asked for before it was purged is stored behind it

@@ -149,7 +149,7 @@ class World {
   bool reload_now_{false};
   std::vector<std::string> topics_;
   std::unique_ptr<Checker> checker_;
-  FenceTimes times_;
+  FillTimes times_;
   CacheKind kinds_;  // what the caches of this world have in common
   SimContent content_{draws()};
   std::uint64_t reads_{0};
