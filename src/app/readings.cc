@@ -82,10 +82,12 @@ void Readings::open_live(PartitionId id, Offset from, std::optional<WallTime> be
   reading->ledger = std::make_unique<Ledger>(from, kMaxTargets, ledger_capacity_);
   reading->cursor = source_.open(id, Range{from, {}}, all_, Priority::live);
   partition.live = add(std::move(reading));
+  const TargetMask there = all_ & ~left_out_;
   for (std::uint16_t t = 0; t < kMaxTargets; ++t) {
-    if ((left_out_ & mask_of(TargetId{t})) != 0) partition.away[TargetId{t}] = {finished, began};
+    if ((left_out_ & mask_of(TargetId{t})) == 0) continue;
+    partition.away[TargetId{t}] = {there != 0 ? finished : from, began};
   }
-  owe(partition, {all_ & ~left_out_, finished, from, began, true});
+  owe(partition, {there != 0 ? there : all_, finished, from, began, true});
 }
 
 void Readings::jump(PartitionId id, Offset to, bool owed) {
@@ -95,7 +97,8 @@ void Readings::jump(PartitionId id, Offset to, bool owed) {
   const Offset from = reading.ledger->next();
   CHECK(to >= from);
   if (owed) {
-    owe(partition, {all_ & ~left_out_, from, to, reading.needed().time, true});
+    const TargetMask there = all_ & ~left_out_;
+    owe(partition, {there != 0 ? there : all_, from, to, reading.needed().time, true});
   }
   reading.ledger->skip_to(to);
   source_.reposition(*reading.cursor, to);
@@ -147,9 +150,11 @@ void Readings::leave_out(TargetId target) {
       continue;
     }
     const Offset end = reading.cursor ? *reading.to : reading.ledger->next();
-    owe(partition, {mask_of(target), missed, end, reading.needed().time, false});
     // Nobody is left whom it was opened for; what lies behind them is read again with them.
-    if ((reading.owed_to & ~left_out_) == 0) close_cursor(reading);
+    const bool last = (reading.owed_to & ~left_out_) == 0;
+    const bool unread = last && reading.unread && reading.cursor;
+    owe(partition, {mask_of(target), missed, end, reading.needed().time, unread});
+    if (last) close_cursor(reading);
   }
 }
 

@@ -146,6 +146,30 @@ TEST_F(ReadingsTest, BehindAgainDuringItsCatchUpItIsOwedTheRest) {
   EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.from, Offset{20});
 }
 
+// What nobody has read is read for a target that is new, although those for whom it was to be read
+// are all away.
+TEST_F(ReadingsTest, WhatAllMissedIsReadForOneThatIsNew) {
+  constexpr TargetId kNew{3};
+  readings.open_live(kP, Offset{50}, {}, Offset{0});  // they leave before it is read,
+  readings.turn();
+  for (const TargetId id : {kBackend, kOther, kFrontend}) readings.leave_out(id);
+  readings.open_live(PartitionId{1}, Offset{50}, {}, Offset{0});  // and are not there at all
+  readings.jump(PartitionId{1}, Offset{60}, true);
+  readings.turn();
+  readings.change_layers({{kBackend, kOther, kNew}, {kFrontend}});
+  readings.take_in(kBackend, kNow);
+  readings.turn();
+  EXPECT_EQ(catch_up().targets & mask_of(kNew), mask_of(kNew));
+  Offset reach;
+  for (int i = 0; i < 3 && readings.catch_up(PartitionId{1}); ++i) {
+    Reading& reading = readings[*readings.catch_up(PartitionId{1})];
+    if ((reading.targets & mask_of(kNew)) != 0) reach = std::max(reach, *reading.to);
+    source.cursors.at(*reading.cursor).position = *reading.to;
+    readings.turn();
+  }
+  EXPECT_EQ(reach, Offset{60});
+}
+
 TEST_F(ReadingsTest, ALayerBehindThatIsAwayItselfIsOwedTheRangeToo) {
   readings.open_live(kP, Offset{0}, {}, Offset{0});
   readings.leave_out(kBackend);
