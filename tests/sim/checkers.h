@@ -31,7 +31,6 @@ struct TrueEvent {
   bool done{false};                // seen to have ended
   MonoTime read{MonoTime::max()};  // first handed to the program, in its present life
   bool live{false};                // and not as part of a backlog
-  bool dead{false};                // it ended as a dead letter somewhere
   MonoTime done_at{MonoTime::max()};
 };
 
@@ -48,6 +47,8 @@ struct CheckOptions {
   bool fences{false};
   // Nobody may be served an old page for longer than these times allow; else it is counted.
   bool fresh{false};
+  // There is room for all fences: none has to be made up for later.
+  bool room{true};
   FillTimes times{};
 };
 
@@ -155,6 +156,7 @@ class Checker {
                                    bool first, MonoTime now) const;
   [[nodiscard]] MonoTime fresh_from(const TrueEvent& event, std::uint16_t port, MonoTime now);
   [[nodiscard]] std::string overdue(const TrueEvent& event, const PageRead& read);
+  [[nodiscard]] bool given_up(const TrueEvent& event) const;
   void fence_in_time(const TrueEvent& event);
 
   CheckOptions options_;

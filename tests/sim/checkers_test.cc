@@ -79,6 +79,7 @@ class Checkers : public ::testing::Test {
                     true,
                     false,
                     false,
+                    true,
                     {milliseconds(100), milliseconds(300), milliseconds(50)}},
                    clock_,
                    transport_,

@@ -9,11 +9,11 @@
 //   A1 + H or later; and so on. From then on nobody is served an older page by anyone.
 // - Before that, where nothing failed: layer 1 has had that purge, and serves nothing older, after
 //   max(r + L + F, its first good purge) + grid + window + round trips; layer k+1 after
-//   max(A of layer k + H, its first good purge) + window + round trips. For a target that fails now
-//   and then A is what was seen: the answer of the purge that got through.
+//   max(A of layer k + H, its first good purge) + window + round trips. For a target that may fail A
+//   is what was seen, as long as no purge of the URL has failed there meanwhile.
 //
-// A target that is left out, a program that ends, and an event of a backlog have no time to keep;
-// for them, the commit is the bound.
+// What has no time to keep: a purge that failed, a target that is left out, a program that ends, an
+// event of a backlog, one whose fence found no room. For them, the commit is the bound.
 #include <algorithm>
 
 #include "sim/checkers.h"
@@ -82,14 +82,21 @@ MonoTime Checker::fenced_by(const TrueEvent& event, std::uint16_t port, MonoTime
     const auto to = std::upper_bound(from, all_reads_.end(), start + std::chrono::seconds(1));
     return start + options_.window + std::chrono::milliseconds(500 + 2 * (to - from));
   }
-  // One that failed meanwhile is tried until it does not.
-  const Settled fence = fenced(event.url, port, event.changed, start, now);
-  return fence.at;
+  // A purge that is sent again may count from when it was sent first, so one that failed meanwhile
+  // leaves no telling which the program took for the fence.
+  const auto found = target.by_url.find(event.url);
+  const bool failed = std::any_of(found->second.begin(), found->second.end(), [&](std::size_t at) {
+    const PurgeSeen& purge = target.seen[at];
+    return purge.handed >= event.read && purge.handed <= now &&
+           !(purge.good && purge.answered <= now);
+  });
+  if (failed) return MonoTime::max();
+  return fenced(event.url, port, event.changed, start, now).at;
 }
 
 // When nobody may get an older page from this target any more; never, when there is no telling.
 MonoTime Checker::fresh_from(const TrueEvent& event, std::uint16_t port, MonoTime now) {
-  if (!options_.prompt || !event.live || event.read > now) return MonoTime::max();
+  if (!options_.prompt || !options_.room || !event.live || event.read > now) return MonoTime::max();
   const std::span<const Epoch> met = epochs(event.changed, now);
   const std::optional<std::size_t> depth = met.front().layer_of(port);
   if (met.size() > 1 || !depth) return MonoTime::max();
@@ -111,9 +118,17 @@ MonoTime Checker::fresh_from(const TrueEvent& event, std::uint16_t port, MonoTim
   }
 }
 
+// What some cache refuses it may keep.
+bool Checker::given_up(const TrueEvent& event) const {
+  return std::any_of(disk_.letters.begin(), disk_.letters.end(), [&](const LetterDisk::Kept& kept) {
+    return kept.at > event.changed && kept.letter.host + kept.letter.path == event.url;
+  });
+}
+
 std::string Checker::overdue(const TrueEvent& event, const PageRead& read) {
-  if (!event.wanted || event.gone || event.dead || event.changed <= read.made) return {};
+  if (!event.wanted || event.gone || event.changed <= read.made) return {};
   if (epochs(event.changed, std::min(event.done_at, read.at)).size() > 1) return {};
+  if (given_up(event)) return {};
   const MonoTime removed = read.at - options_.times.hit;  // a cache may take a while to forget
   if (event.done_at < removed) return "its event was committed at " + ms(event.done_at);
   const MonoTime fresh = fresh_from(event, read.port, read.at);
@@ -145,7 +160,7 @@ void Checker::read_page(const PageRead& read) {
 void Checker::fences_in_time() {
   for (const auto& [name, partition] : partitions_) {
     for (const TrueEvent& event : partition.events) {
-      if (event.gone || !event.wanted || event.dead) continue;
+      if (event.gone || !event.wanted || given_up(event)) continue;
       fence_in_time(event);
     }
   }
