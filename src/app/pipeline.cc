@@ -402,6 +402,20 @@ void Pipeline::on_target_state(TargetId target, TargetState from, TargetState to
               {"why", std::string(why)}});
 }
 
+void Pipeline::on_target_proof(TargetId target, bool unproven) {
+  const Target& at = targets_[target];
+  if (unproven) {
+    log_.warning("target unproven",
+                 {{"target", at.name},
+                  {"layer", at.layer},
+                  {"why",
+                   "its answers do not show that a cache purged; without conf/purge.vcl "
+                   "Varnish passes PURGE on to the origin"}});
+  } else {
+    log_.info("target proven", {{"target", at.name}, {"layer", at.layer}});
+  }
+}
+
 // Below some thousand purges a second an answer is worth a wake-up of its own; above, collecting
 // answers costs a fraction of the CPU time and a millisecond nobody notices.
 void Pipeline::adapt_tick() {

@@ -104,6 +104,7 @@ class Pipeline : public RecordSink,
   // TargetListener
   void on_target_state(TargetId target, TargetState from, TargetState to,
                        std::string_view why) override;
+  void on_target_proof(TargetId target, bool unproven) override;
 
  private:
   using Target = TargetTable::Target;

@@ -249,6 +249,13 @@ ExitStatus purge_now(const cli::CommandOptions& options, std::ostream& out, std:
     if (run.done()) break;
     made->transport->turn(until, std::chrono::microseconds(0));
   }
+  for (const TargetSpec& spec : specs) {
+    if (!dispatcher.unproven(spec.id)) continue;
+    err << "purgeline: " << spec.endpoint.text
+        << ": nothing shows that a cache gave these answers; a Varnish without conf/purge.vcl "
+           "passes "
+           "PURGE on to the origin, which purges nothing\n";
+  }
   dispatcher.drain(clock.now());
   while (!dispatcher.idle()) {
     clock.refresh();

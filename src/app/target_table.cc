@@ -19,6 +19,7 @@ TargetSpec spec_of(const LayerConfig& config, std::size_t layer, const Endpoint&
   spec.connect_timeout = config.connect_timeout;
   spec.request_timeout = config.request_timeout;
   spec.max_attempts = static_cast<std::uint16_t>(config.max_attempts);
+  spec.proof = config.proof;
   return spec;
 }
 

@@ -54,6 +54,7 @@ class Dispatcher {
   [[nodiscard]] bool idle() const;
 
   [[nodiscard]] TargetState state(TargetId target) const;
+  [[nodiscard]] bool unproven(TargetId target) const { return at(target).unproven(); }
   [[nodiscard]] TargetMetrics metrics(TargetId target) const;
 
  private:

@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::string_view kVersion = "HTTP/1.";
 constexpr std::size_t kMaxLengthDigits = 18;  // any such number fits 63 bits
+// Who made an answer, in its header Server. Varnish leaves that of an answer that it passes on as
+// it is, so that its own name stands for an answer of its own. Traffic Server passes on no PURGE.
+constexpr std::string_view kVarnish = "Varnish";
+constexpr std::string_view kTrafficServer = "ATS/";
+constexpr std::size_t kKeptOfServer = kVarnish.size() + 1;  // one more: that it ends there
 
 // The value of a hexadecimal digit, -1 for anything else.
 constexpr int hex_value(char c) {
@@ -222,15 +227,30 @@ bool ResponseParser::take_header(char c) {
   }
 }
 
+ResponseParser::Header ResponseParser::header_of(std::string_view name) const {
+  switch (name.size()) {
+    case 6:  // a 204 needs no other proof, and is what Varnish answers as a rule
+      return status_ != 204 && same_word(name, "server") ? Header::server : Header::other;
+    case 10:
+      return same_word(name, "connection") ? Header::connection : Header::other;
+    case 14:
+      return same_word(name, "content-length") ? Header::content_length : Header::other;
+    case 17:
+      return same_word(name, "transfer-encoding") ? Header::transfer_encoding : Header::other;
+    default:
+      return Header::other;
+  }
+}
+
 bool ResponseParser::take_name(char c) {
   CHECK(state_ == State::name);
   if (c != ':') return kToken[static_cast<unsigned char>(c)] && (static_cast<void>(keep(c)), true);
   const std::string_view name(text_.data(), text_size_);
   header_ = Header::other;
   if (!in_trailers_) {  // a trailer cannot change where the answer ends
-    if (same_word(name, "content-length")) header_ = Header::content_length;
-    if (same_word(name, "transfer-encoding")) header_ = Header::transfer_encoding;
-    if (same_word(name, "connection")) header_ = Header::connection;
+    header_ = header_of(name);
+    // The mark: nobody but the shipped VCL writes it, so that its name alone says it.
+    if (same_word(name, "x-purgeline-purged")) proof_ = true;
   }
   text_size_ = 0;
   state_ = State::value_start;
@@ -247,7 +267,13 @@ bool ResponseParser::take_value(char c) {
   if (state_ == State::value_start && is_blank(c)) return true;
   state_ = State::value;
   if (!is_text(c)) return false;
-  return header_ == Header::other || keep(c);
+  if (header_ == Header::other) return true;
+  if (!keep(c)) return false;
+  if (header_ == Header::server && text_size_ == kKeptOfServer) {
+    finish_server({text_.data(), text_size_});
+    header_ = Header::other;  // the rest is passed over quickly
+  }
+  return true;
 }
 
 bool ResponseParser::finish_header() {
@@ -261,6 +287,9 @@ bool ResponseParser::finish_header() {
       return finish_coding(value);
     case Header::connection:
       return finish_connection(value);
+    case Header::server:
+      finish_server(value);
+      return true;
     case Header::other:
       return true;
   }
@@ -308,6 +337,10 @@ bool ResponseParser::finish_connection(std::string_view value) {
     if (same_word(option, "keep-alive")) persist_ = true;
   }
   return true;
+}
+
+void ResponseParser::finish_server(std::string_view value) {
+  if (value == kVarnish || value.substr(0, kTrafficServer.size()) == kTrafficServer) proof_ = true;
 }
 
 // RFC 9112 6.3: where the body ends, in the order of that section. We never send HEAD or CONNECT.
@@ -398,6 +431,7 @@ bool ResponseParser::finish_chunk_size() {
 void ResponseParser::complete(bool delimited) {
   CHECK(!complete_);
   answer_.keep_alive = delimited && !close_ && (http11_ || persist_);
+  answer_.proof = proof_ || status_ == 204;
   if (answer_.keep_alive)
     restart();
   else
@@ -409,7 +443,7 @@ void ResponseParser::complete(bool delimited) {
 // anew.
 void ResponseParser::restart() {
   state_ = State::version;
-  close_ = persist_ = has_length_ = chunked_ = coded_ = in_trailers_ = false;
+  close_ = persist_ = has_length_ = chunked_ = coded_ = in_trailers_ = proof_ = false;
   interims_ = headers_ = 0;
   status_ = 0;
   position_ = 0;

@@ -31,6 +31,9 @@ struct Answer {
   std::uint16_t status{0};
   bool filtered{false};    // the reason phrase is "Domain not cached here"
   bool keep_alive{false};  // another answer can follow on this connection
+  // A cache that knows PURGE made it, and not an origin that the request was passed to: it has the
+  // mark of conf/purge.vcl, or is a 204, or was made by Varnish or Traffic Server themselves.
+  bool proof{false};
 };
 
 // ResponseParser: finds the ends of answers in a stream of bytes that is split anywhere.
@@ -89,12 +92,13 @@ class ResponseParser {
     until_close,
     malformed,
   };
-  enum class Header : std::uint8_t { other, content_length, transfer_encoding, connection };
+  enum class Header : std::uint8_t { other, content_length, transfer_encoding, connection, server };
 
   // Each uses one byte; false: malformed.
   bool take(char c);
   bool take_status_line(char c);
   bool take_header(char c);
+  [[nodiscard]] Header header_of(std::string_view name) const;
   bool take_name(char c);
   bool take_value(char c);
   bool take_chunk(char c);
@@ -102,6 +106,7 @@ class ResponseParser {
   bool finish_length(std::string_view value);
   bool finish_coding(std::string_view value);
   bool finish_connection(std::string_view value);
+  void finish_server(std::string_view value);
   bool finish_head();
   bool end_chunk_size(char c);
   bool finish_chunk_size();
@@ -120,6 +125,7 @@ class ResponseParser {
   bool chunked_{false};
   bool coded_{false};  // a transfer coding that does not end in chunked
   bool in_trailers_{false};
+  bool proof_{false};
   std::uint8_t interims_{0};
   std::uint8_t headers_{0};
   std::uint16_t status_{0};

@@ -76,6 +76,7 @@ TargetMetrics Target::metrics() const {
   TargetMetrics metrics = metrics_;
   metrics.in_flight = static_cast<double>(in_flight_);
   metrics.connections = static_cast<double>(count(State::open));
+  metrics.unproven = unproven_ ? 1 : 0;
   return metrics;
 }
 
@@ -84,6 +85,9 @@ void Target::alter(const TargetSpec& spec) {
   CHECK(spec.connections > 0 && spec.connections <= kMostConnections);
   CHECK(spec.depth > 0 && spec.depth <= kMostDepth && spec.max_attempts > 0);
   spec_ = spec;
+  if (!spec_.proof && std::exchange(unproven_, false) && listener_ != nullptr) {
+    listener_->on_target_proof(spec_.id, false);
+  }
   depth_ = spec_.depth;  // a cache that closes after each answer says so again with the next one
   // Those that are in use stay rather than those that are not.
   std::stable_partition(connections_.begin(), connections_.end(),

@@ -53,6 +53,9 @@ class Target : public ResolveHandler {
   // Nothing in flight and no connection.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] TargetState state() const { return state_; }
+  // Its good answers do not show that a cache made them: what passes PURGE on to an origin that
+  // says 200 to anything purges nothing.
+  [[nodiscard]] bool unproven() const { return unproven_; }
   [[nodiscard]] TargetMetrics metrics() const;
 
   // ResolveHandler
@@ -99,7 +102,8 @@ class Target : public ResolveHandler {
   void give_back(Connection& connection, std::size_t from, bool suspect);
   void release_held();
   void report(const Delivery& delivery, const Outcome& outcome);
-  void good(std::uint16_t status, bool evidence);
+  void good(const Answer& answer, bool evidence);
+  void judge_proof(bool proof);
   void failed(std::string_view why, std::uint16_t status, MonoTime now);
   void enter(TargetState next, std::string_view why, std::uint16_t status);
   void count_error(LinkError error) { ++metrics_.link_errors[static_cast<std::size_t>(error)]; }
@@ -136,6 +140,9 @@ class Target : public ResolveHandler {
   std::uint32_t failures_{0};  // since the last good answer
   std::uint32_t denials_{0};   // since the last good answer
   std::uint32_t probes_{0};    // failed ones since the state was entered
+  bool unproven_{false};
+  bool ever_proven_{false};
+  std::uint32_t without_proof_{0};  // good answers since the last that was one
   MonoTime next_probe_{MonoTime::min()};
 
   bool draining_{false};

@@ -17,6 +17,8 @@ constexpr std::uint32_t kDenialsToDeny = 8;
 // An idle connection that closes in the very moment of a request looks the same as a poisonous URL,
 // once or even twice; three times, apart in time and on fresh connections, it does not.
 constexpr std::uint8_t kLonelyTries = 3;
+// Good answers in a row that show nothing, after one that did: somebody has loaded another VCL.
+constexpr std::uint32_t kUnprovenInARow = 8;
 
 // What an answer means before anything is known of the delivery or the target.
 enum class Verdict : std::uint8_t { good, retry, denied, refused };
@@ -72,7 +74,7 @@ void Target::judge(const Connection::InFlight& done, MonoTime now) {
   delivery.lonely = 0;
   switch (verdict(answer.status)) {
     case Verdict::good: {
-      good(answer.status, !delivery.probe);
+      good(answer, !delivery.probe);
       Outcome outcome = outcome_of(delivery, good_result(answer));
       outcome.status = answer.status;
       report(delivery, outcome);
@@ -201,13 +203,25 @@ void Target::release_held() {
 // One good answer ends every suspicion against the target.
 // A probe shows that the target answers. It is no evidence against what other URLs are answered:
 // who answers it may be a router in front of a cache that is down.
-void Target::good(std::uint16_t status, bool evidence) {
-  CHECK(status >= 200);
+void Target::good(const Answer& answer, bool evidence) {
+  CHECK(answer.status >= 200);
+  if (spec_.proof) judge_proof(answer.proof);
   ++alive_;
   if (evidence) ++good_;
   failures_ = denials_ = probes_ = 0;
   next_probe_ = connect_not_before_ = MonoTime::min();
-  enter(TargetState::up, "answers well", status);
+  enter(TargetState::up, "answers well", answer.status);
+}
+
+// The first answer decides, because a quiet target may give no other for a long time. After a proof
+// it takes some without: behind one address there may be caches that are set up differently.
+void Target::judge_proof(bool proof) {
+  ever_proven_ = ever_proven_ || proof;
+  without_proof_ = proof ? 0 : one_more(without_proof_);
+  const bool unproven = without_proof_ >= (ever_proven_ ? kUnprovenInARow : 1);
+  if (unproven == unproven_) return;
+  unproven_ = unproven;
+  if (listener_ != nullptr) listener_->on_target_proof(spec_.id, unproven_);
 }
 
 // One failure of the target, whether or not it counts against a delivery.

@@ -24,6 +24,7 @@ struct TargetSpec {
   Duration connect_timeout{std::chrono::seconds(2)};
   Duration request_timeout{std::chrono::seconds(10)};
   std::uint16_t max_attempts{10};
+  bool proof{true};  // whether its answers are looked at for who made them
 };
 
 struct DispatchOptions {
@@ -39,6 +40,8 @@ class TargetListener {
   virtual ~TargetListener() = default;
   virtual void on_target_state(TargetId target, TargetState from, TargetState to,
                                std::string_view why) = 0;
+  // The good answers of a target do not show any more that a cache made them, or do again.
+  virtual void on_target_proof(TargetId target, bool unproven) = 0;
 };
 
 struct DispatchSeams {

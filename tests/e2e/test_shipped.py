@@ -9,7 +9,8 @@ import threading
 import unittest
 from pathlib import Path
 
-from harness import Origin, ServerTestCase, TrafficServer, main, wait_for
+from harness import (Origin, Purgeline, ServerTestCase, TrafficServer, Varnish, free_port,
+                     http_client, main, run_cli, wait_for)
 
 ROOT = Path(__file__).parents[2]
 HOST = 'en.example.org'
@@ -65,6 +66,45 @@ class TestTrafficServerFiles(ServerTestCase):
         log = self.server.folder / 'log.d/access.log'
         wait_for(lambda: log.exists() and '/logged' in log.read_text(), 30, 'the access log')
         self.assertNotIn('PURGE', log.read_text())
+
+
+class TestUnproven(ServerTestCase):
+    """A Varnish without the shipped VCL sends PURGE on, and the origin says 200."""
+
+    def test_an_origins_answer_is_not_taken_for_a_purge(self):
+        origin = Origin()
+        self.addCleanup(origin.cleanup)
+        host, port = origin.address.split(':')
+        backend = f'vcl 4.1;\nbackend default {{ .host = "{host}"; .port = "{port}"; }}\n'
+        varnish = Varnish(origin.address, vcl=backend).start()
+        self.assertIn('version 1', varnish.get(HOST, '/page').body)
+        origin.bump()
+        intake = f'127.0.0.1:{free_port()}'
+        daemon = Purgeline(None, [], [('varnish', [varnish.address])],
+                           {'intake': {'http': {'listen': [intake]}}}).launch()
+        wait_for(lambda: http_client.answers(intake), 20, 'purges are taken')
+        asked = http_client.request(intake, 'PURGE', '/page', HOST, {'Prefer': 'wait=10'})
+        self.assertIn('"outcome":"purged","status":200', asked.body)
+        self.assertIn('version 1', varnish.get(HOST, '/page').body, 'the VCL purged after all')
+        daemon.wait_metric('purgeline_target_unproven', 1, target=varnish.address)
+        readiness = daemon.readiness()
+        self.assertEqual(readiness.status, 503)
+        self.assertIn(f'{varnish.address} unproven', readiness.body)
+        told = run_cli('purge', '-t', varnish.address, f'http://{HOST}/page')
+        self.assertIn('nothing shows that a cache gave these answers', told.stderr)
+
+        (varnish.folder / 'shipped').write_text(
+            backend + (ROOT / 'conf/purge.vcl').read_text())
+        varnish.admin('vcl.load', 'shipped', str(varnish.folder / 'shipped'))
+        varnish.admin('vcl.use', 'shipped')
+        asked = http_client.request(intake, 'PURGE', '/page', HOST, {'Prefer': 'wait=10'})
+        self.assertIn('"outcome":"purged","status":204', asked.body)
+        self.assertIn('version 2', varnish.get(HOST, '/page').body)
+        daemon.wait_ready()
+        self.assertEqual(daemon.metric('purgeline_target_unproven'), 0)
+        log = daemon.log.read_text()
+        self.assertEqual((log.count('target unproven'), log.count('target proven')), (1, 1))
+        self.assertEqual(daemon.stop(), 0)
 
 
 class Intake(http.server.BaseHTTPRequestHandler):

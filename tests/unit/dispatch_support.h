@@ -269,6 +269,10 @@ class World : public TargetListener {
                       std::string(why));
   }
 
+  void on_target_proof(TargetId, bool unproven) override {
+    proofs.emplace_back(unproven ? "unproven" : "proven");
+  }
+
   FakeClock clock;
   FakeRandom random;
   FakeTransport transport;
@@ -276,6 +280,7 @@ class World : public TargetListener {
   FakeQueue queue;
   Dispatcher dispatcher;
   std::vector<std::string> changes;
+  std::vector<std::string> proofs;
 
  private:
   std::size_t told_{0};

@@ -32,6 +32,12 @@ class Origin:
                 self.end_headers()
                 self.wfile.write(body)
 
+            def do_PURGE(self):
+                # Many an application answers any method like this, and has purged nothing.
+                self.send_response(200)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
             def log_message(self, *_):
                 pass
 
