@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <vector>
 
 #include "control/log_escape.h"
+#include "purgeline/utc.h"
 
 namespace purgeline {
 
@@ -67,20 +67,6 @@ AdminResponse ready_page(const AdminView& view) {
   return response;
 }
 
-// 2026-01-31T12:00:00.123Z
-std::string utc(WallTime time) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole).count();
-  const std::time_t since_1970 = whole.time_since_epoch().count();
-  std::tm parts{};
-  gmtime_r(&since_1970, &parts);
-  char day[32];
-  std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
-  char text[48];
-  std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(ms));
-  return text;
-}
-
 AdminResponse rejects_page(const AdminView& view) {
   static const std::vector<RefusedInput> kNone;
   const auto& list = view.snapshot.refused ? *view.snapshot.refused : kNone;
@@ -92,7 +78,8 @@ AdminResponse rejects_page(const AdminView& view) {
     append_json_string(body, one.partition.topic);
     body += ",\"partition\":" + std::to_string(one.partition.partition);
     body += ",\"offset\":" + std::to_string(one.offset.value());
-    body += ",\"time\":\"" + utc(one.at) + "\",\"bytes\":" + std::to_string(one.size);
+    body += ",\"time\":\"" + utc_text(one.at, Fraction::milliseconds) +
+            "\",\"bytes\":" + std::to_string(one.size);
     body += ",\"begins\":";
     append_json_string(body, one.text);
     body += '}';

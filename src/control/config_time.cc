@@ -1,7 +1,8 @@
 #include "control/config_time.h"
 
 #include <chrono>
-#include <cstdio>
+
+#include "purgeline/utc.h"
 
 namespace purgeline::config {
 namespace {
@@ -50,18 +51,7 @@ std::optional<WallTime> parse_date(std::string_view written) {
 }
 
 std::string date_text(WallTime time) {
-  using std::chrono::days;
-  using std::chrono::floor;
-  const Duration since = time.time_since_epoch();
-  const days day = floor<days>(since);
-  const std::chrono::year_month_day date{std::chrono::sys_days(day)};
-  const auto second = floor<std::chrono::seconds>(since - day).count();
-  char out[64];
-  (void)std::snprintf(out, sizeof out, "%04d-%02u-%02uT%02d:%02d:%02dZ",
-                      static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                      static_cast<unsigned>(date.day()), static_cast<int>(second / 3600),
-                      static_cast<int>(second / 60 % 60), static_cast<int>(second % 60));
-  return out;
+  return utc_text(time, Fraction::none);
 }
 
 }  // namespace purgeline::config

@@ -1,6 +1,7 @@
 #include "control/http_framing.h"
 
 #include "purgeline/http.h"
+#include "purgeline/http_text.h"
 
 namespace purgeline {
 namespace {
@@ -8,12 +9,6 @@ namespace {
 constexpr std::string_view kToken =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
 constexpr std::size_t kMaxLengthDigits = 18;
-
-std::string_view without_blanks(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 }  // namespace
 

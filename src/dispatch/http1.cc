@@ -5,6 +5,7 @@
 #include "dispatch/http1_grammar.h"
 #include "dispatch/whole_answer.h"
 #include "purgeline/check.h"
+#include "purgeline/http_text.h"
 
 namespace purgeline {
 namespace {
@@ -28,14 +29,6 @@ constexpr int hex_value(char c) {
 bool is_word(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return kToken[static_cast<unsigned char>(c)]; });
-}
-
-// Takes the next element of a comma-separated list off the front of `list`.
-std::string_view next_element(std::string_view& list) {
-  const std::size_t comma = list.find(',');
-  const std::string_view element = trim(list.substr(0, comma));
-  list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-  return element;
 }
 
 }  // namespace
@@ -279,7 +272,7 @@ bool ResponseParser::take_value(char c) {
 bool ResponseParser::finish_header() {
   CHECK(state_ == State::value_lf);
   state_ = State::header_start;
-  const std::string_view value = trim({text_.data(), text_size_});
+  const std::string_view value = without_blanks({text_.data(), text_size_});
   switch (header_) {
     case Header::content_length:
       return finish_length(value);
@@ -319,7 +312,7 @@ bool ResponseParser::finish_coding(std::string_view value) {
     const std::string_view coding = next_element(value);
     if (coding.empty()) continue;
     if (chunked_) return false;  // chunked is always the last one
-    if (!is_word(trim(coding.substr(0, coding.find(';'))))) return false;
+    if (!is_word(without_blanks(coding.substr(0, coding.find(';'))))) return false;
     if (same_word(coding, "chunked"))
       chunked_ = true;
     else

@@ -1,7 +1,6 @@
 #include "intake/event_id.h"
 
 #include <array>
-#include <chrono>
 #include <cstdio>
 
 namespace purgeline {
@@ -16,23 +15,6 @@ std::string make_event_id(Random& random) {
                 static_cast<unsigned long long>(high & 0xFFFF),
                 static_cast<unsigned long long>(low >> 48),
                 static_cast<unsigned long long>(low & 0xFFFFFFFFFFFFULL));
-  return text.data();
-}
-
-std::string event_time(WallTime time) {
-  using std::chrono::days;
-  using std::chrono::microseconds;
-  const auto since = std::chrono::floor<microseconds>(time.time_since_epoch());
-  const auto day = std::chrono::floor<days>(since);
-  const std::chrono::year_month_day date{std::chrono::sys_days(day)};
-  const std::chrono::hh_mm_ss clock(since - day);
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
-                static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()),
-                static_cast<int>(clock.subseconds().count()));
   return text.data();
 }
 

@@ -1,4 +1,4 @@
-// Ids and times that an intake gives to events that came without.
+// The id that an intake gives to an event that came without.
 #pragma once
 
 #include <string>
@@ -9,8 +9,5 @@ namespace purgeline {
 
 // A random UUID (version 4).
 [[nodiscard]] std::string make_event_id(Random& random);
-
-// "2026-08-21T13:56:20.417123Z".
-[[nodiscard]] std::string event_time(WallTime time);
 
 }  // namespace purgeline

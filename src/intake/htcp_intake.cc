@@ -5,6 +5,7 @@
 #include "intake/event_id.h"
 #include "intake/senders.h"
 #include "purgeline/check.h"
+#include "purgeline/utc.h"
 
 namespace purgeline {
 
@@ -50,7 +51,7 @@ struct HtcpIntake::Impl : std::enable_shared_from_this<HtcpIntake::Impl> {
     if (splitter.split(clear.uri, url)) return HtcpOutcome::bad_url;
     Append event{options.topic, "", "", clock.wall()};
     const std::string id = make_event_id(random);
-    const std::string dt = event_time(clock.wall());
+    const std::string dt = utc_text(clock.wall(), Fraction::microseconds);
     if (!write_purge_event({clear.uri, id, dt, options.topic, "htcp"}, event.value)) {
       return HtcpOutcome::bad_url;
     }

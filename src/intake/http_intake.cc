@@ -7,6 +7,8 @@
 #include "decode/posted_events.h"
 #include "intake/event_id.h"
 #include "purgeline/check.h"
+#include "purgeline/http_text.h"
+#include "purgeline/utc.h"
 
 namespace purgeline {
 namespace {
@@ -50,20 +52,12 @@ bool is_same_secret(std::string_view a, std::string_view b) {
   return different == 0;
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // Seconds of `Prefer: wait=N`, at most kMaxWait; 0 for none. What is malformed is no preference.
 unsigned wait_of(const HttpRequest& request) {
   for (const auto& [name, value] : request.fields) {
     if (!HttpRequest::same_name(name, "Prefer")) continue;
     for (std::string_view rest = value; !rest.empty();) {
-      const std::size_t comma = rest.find(',');
-      const std::string_view item = trimmed(rest.substr(0, comma));
-      rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+      const std::string_view item = next_element(rest);
       if (item.size() < 6 || !HttpRequest::same_name(item.substr(0, 5), "wait=")) continue;
       unsigned seconds = 0;
       const char* end = item.data() + item.size();
@@ -76,7 +70,8 @@ unsigned wait_of(const HttpRequest& request) {
 }
 
 bool is_json(std::string_view content_type) {
-  return HttpRequest::same_name(trimmed(content_type.substr(0, content_type.find(';'))), kJson);
+  return HttpRequest::same_name(without_blanks(content_type.substr(0, content_type.find(';'))),
+                                kJson);
 }
 
 // One POST on its way: its body stays until the answer, which shows parts of it.
@@ -280,7 +275,7 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
   std::vector<Append> check_events(Posted& posted) {
     std::vector<Append> appends;
     appends.reserve(posted.events.size());
-    const std::string now = event_time(clock.wall());
+    const std::string now = utc_text(clock.wall(), Fraction::microseconds);
     for (PostedEvent& event : posted.events) {
       if (event.problem.empty() && !is_taken(event.stream)) {
         event.problem = "meta.stream " + event.stream + " is not taken here: intake.http.streams";
@@ -290,8 +285,8 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
         continue;
       }
       const std::string id = event.id.empty() ? make_event_id(random) : "";
-      appends.push_back({options.topic_prefix + event.stream, "",
-                         with_meta(event, id, event.has_dt ? "" : now), clock.wall()});
+      appends.push_back(
+          {std::move(topic), "", with_meta(event, id, event.has_dt ? "" : now), clock.wall()});
     }
     return appends;
   }
@@ -328,7 +323,7 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
     purge->id = make_event_id(random);
     purge->reply = reply;
     Append event{options.purge_topic, "", "", clock.wall()};
-    const std::string now = event_time(clock.wall());
+    const std::string now = utc_text(clock.wall(), Fraction::microseconds);
     if (!write_purge_event({*url, purge->id, now, options.purge_topic, "http"}, event.value)) {
       return refuse(url_problem(RejectReason::not_utf8));
     }

@@ -347,12 +347,5 @@ TEST(EventId, IsARandomUuid) {
   EXPECT_NE(id, make_event_id(random));
 }
 
-TEST(EventTime, HasMicroseconds) {
-  EXPECT_EQ(
-      event_time(WallTime(std::chrono::seconds(1700000000) + std::chrono::nanoseconds(123456789))),
-      "2023-11-14T22:13:20.123456Z");
-  EXPECT_EQ(event_time(WallTime{}), "1970-01-01T00:00:00.000000Z");
-}
-
 }  // namespace
 }  // namespace purgeline
