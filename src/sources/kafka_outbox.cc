@@ -77,6 +77,7 @@ void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
 
 KafkaOutbox::KafkaOutbox(KafkaOutboxOptions options, OutboxLog& outbox, Clock& clock, EventLog& log)
     : options_(std::move(options)),
+      settings_(settings_of(options_)),
       outbox_(outbox),
       clock_(clock),
       log_(log),
@@ -117,7 +118,7 @@ std::string KafkaOutbox::trouble() const {
 
 Status KafkaOutbox::open() {
   const Result<rd_kafka_t*> client =
-      make_kafka(RD_KAFKA_PRODUCER, settings_of(options_), {},
+      make_kafka(RD_KAFKA_PRODUCER, settings_, {},
                  RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
   if (!client) return tl::unexpected<Error>(client.error());
   client_.reset(*client);
@@ -232,8 +233,11 @@ bool KafkaOutbox::on_event(const OutboxEvent& event) {
 void KafkaOutbox::take_events() {
   while (const KafkaEvent event{rd_kafka_queue_poll(events_.get(), 0)}) {
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR) {
+      const bool all_down =
+          rd_kafka_event_error(event.get()) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+      if (all_down && !trouble_.empty()) continue;  // the reason was told before
       const char* words = rd_kafka_event_error_string(event.get());
-      trouble_ = words != nullptr ? words : "Kafka is not reachable";
+      trouble_ = words != nullptr ? kafka_scrub(settings_, words) : "Kafka is not reachable";
       fatal_ = fatal_ || rd_kafka_event_error_is_fatal(event.get()) != 0;
       continue;
     }

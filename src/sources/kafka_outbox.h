@@ -94,6 +94,7 @@ class KafkaOutbox : private OutboxVisitor {
   [[nodiscard]] bool on_event(const OutboxEvent& event) override;
 
   const KafkaOutboxOptions options_;
+  const KafkaSettings settings_;
   OutboxLog& outbox_;
   Clock& clock_;
   EventLog& log_;

@@ -2,3 +2,5 @@ purgeline_test(sources_start_position_test
   SOURCES sources_start_position_test.cc DEPS purgeline_sources LABELS unit)
 purgeline_test(sources_kafka_test
   SOURCES sources_kafka_test.cc DEPS purgeline_sources LABELS unit)
+purgeline_test(sources_outbox_test
+  SOURCES sources_outbox_test.cc DEPS purgeline_sources LABELS unit)
