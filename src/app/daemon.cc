@@ -35,7 +35,7 @@ Daemon::Daemon(const std::string& file, const Config& config, const BuildInfo& b
       config_(config),
       build_(build),
       log_(log),
-      reload_state_(clock_.wall()),
+      reload_state_(SystemClock().wall()),
       watches_(config.purge.layers) {}
 
 Daemon::~Daemon() {

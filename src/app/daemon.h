@@ -58,7 +58,6 @@ class Daemon {
   const Config& config_;
   const BuildInfo& build_;
   LogOutput& log_;
-  SystemClock clock_;
   ReloadState reload_state_;
   SystemClock intake_clock_;  // the control thread's, as is the next
   SystemRandom intake_random_;

@@ -88,7 +88,6 @@ class Pipeline : public RecordSink,
                                 HostMatcher& hosts);
 
   void snapshot(MetricsSnapshot& out);
-  [[nodiscard]] const RejectRing& rejects() const { return rejects_; }
   [[nodiscard]] std::uint32_t unfinished() const { return journeys_.unfinished(); }
 
   // RecordSink

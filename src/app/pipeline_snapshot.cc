@@ -67,7 +67,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
         oldest ? static_cast<double>((clock_.now() - *oldest).count()) * 1e-9 : 0;
     out.targets.push_back(std::move(row));
   }
-  list_refused(rejects(), partitions_, out);
+  list_refused(rejects_, partitions_, out);
   out.ready = readiness();
   out.taken = clock_.now();
 }

@@ -214,8 +214,4 @@ void ControlThread::set_compat(MetricsCompat compat) {
   impl_->compat = compat;
 }
 
-std::uint64_t ControlThread::log_folded() const {
-  return impl_->log.folded();
-}
-
 }  // namespace purgeline

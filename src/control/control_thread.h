@@ -47,7 +47,7 @@ struct ControlCallbacks {
   // The shard has been blocked for blocked_after and abort_after: to write out the log. The process
   // is aborted when it returns.
   std::function<void()> on_hopeless;  // may be empty
-  std::function<void()> on_close;           // the last thing on the control thread; may be empty
+  std::function<void()> on_close;     // the last thing on the control thread; may be empty
   std::function<void(MetricsSnapshot&)> intakes;  // adds what the intakes counted; may be empty
 };
 
@@ -72,8 +72,6 @@ class ControlThread {
   [[nodiscard]] std::string address() const;
   // A reload of admin.compat.
   void set_compat(MetricsCompat compat);
-  // Lines of the control thread's own log that were folded.
-  [[nodiscard]] std::uint64_t log_folded() const;
 
  private:
   struct Impl;

@@ -416,17 +416,13 @@ std::size_t HttpServer::connections() const {
   return impl_->shared->sessions.size();
 }
 
-void HttpServer::stop_accepting() {
+void HttpServer::stop() {
   for (const auto& listener : impl_->listeners) {
     error_code ignored;
     listener->acceptor.close(ignored);
     if (!listener->unix_path.empty()) unlink(listener->unix_path.c_str());
     listener->unix_path.clear();
   }
-}
-
-void HttpServer::stop() {
-  stop_accepting();
   impl_->shared->on_session_end = nullptr;
   for (Session* session : impl_->shared->sessions) session->close();
 }

@@ -55,8 +55,6 @@ class HttpServer {
   // Where it listens, in the order of listen(), with the ports that the kernel chose for port 0.
   [[nodiscard]] const std::vector<std::string>& addresses() const;
   [[nodiscard]] std::size_t connections() const;
-  // Takes no more connections; those that are there go on.
-  void stop_accepting();
   // Closes everything; what is in flight is cut. In the io_context's thread, or when it does not
   // run.
   void stop();

@@ -136,8 +136,7 @@ struct HtcpSocket::Batch {
   }
 };
 
-HtcpSocket::HtcpSocket(int fd, std::string address)
-    : fd_(fd), address_(std::move(address)), batch_(std::make_unique<Batch>()) {}
+HtcpSocket::HtcpSocket(int fd) : fd_(fd), batch_(std::make_unique<Batch>()) {}
 
 HtcpSocket::~HtcpSocket() {
   close(fd_);
@@ -158,7 +157,7 @@ Result<std::unique_ptr<HtcpSocket>> HtcpSocket::open(const Endpoint& address,
       socket(local.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
   if (fd < 0) return cannot("open a socket for", address.text, errno);
   // From here on the socket closes it.
-  auto out = std::unique_ptr<HtcpSocket>(new HtcpSocket(fd, address.text));
+  auto out = std::unique_ptr<HtcpSocket>(new HtcpSocket(fd));
   if (local.storage.ss_family == AF_INET6) set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   // Several programs of a host may listen to one group; an address of our own is ours alone.
   if (group) set(fd, SOL_SOCKET, SO_REUSEADDR, 1);

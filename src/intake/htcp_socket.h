@@ -43,7 +43,7 @@ class HtcpSocket {
 
  private:
   struct Batch;
-  HtcpSocket(int fd, std::string address);
+  explicit HtcpSocket(int fd);
 
   int fd_;
   std::string address_;
