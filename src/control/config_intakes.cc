@@ -26,8 +26,9 @@ class Intakes {
 
   void check() {
     check_http();
-    check_listen();
-    check_groups();
+    check_udp(intake_.htcp.listen, "intake.htcp.listen", false);
+    check_topic("intake.htcp.topic", intake_.htcp.topic);
+    check_udp(intake_.htcp.groups, "intake.htcp.groups", true);
     check_sources();
   }
 
@@ -58,38 +59,24 @@ class Intakes {
     }
   }
 
-  void check_listen() {
-    const HtcpIntakeConfig& htcp = intake_.htcp;
-    for (std::size_t i = 0; i < htcp.listen.size(); ++i) {
-      const Endpoint& endpoint = htcp.listen[i];
-      const std::string path = index_path("intake.htcp.listen", i);
+  // Addresses of UDP sockets: our own, or groups to join.
+  void check_udp(const std::vector<Endpoint>& list, const std::string& name, bool groups) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const Endpoint& endpoint = list[i];
+      const std::string path = index_path(name, i);
       once(endpoint.text, path);
       const auto ip = numeric(endpoint, path);
       if (!ip) continue;
-      if (is_multicast(*ip)) {
+      if (is_multicast(*ip) && !groups) {
         report_(path, {"is a multicast group", endpoint.text, "groups in intake.htcp.groups", ""});
-      } else if (!is_loopback(*ip) && htcp.allow_sources.empty()) {
-        report_(path, {"lets everybody purge who can send to it", endpoint.text,
-                       "loopback, or intake.htcp.allow_sources", ""});
-      }
-    }
-    check_topic("intake.htcp.topic", htcp.topic);
-  }
-
-  void check_groups() {
-    const HtcpIntakeConfig& htcp = intake_.htcp;
-    for (std::size_t i = 0; i < htcp.groups.size(); ++i) {
-      const Endpoint& endpoint = htcp.groups[i];
-      const std::string path = index_path("intake.htcp.groups", i);
-      once(endpoint.text, path);
-      const auto ip = numeric(endpoint, path);
-      if (!ip) continue;
-      if (!is_multicast(*ip)) {
+      } else if (!is_multicast(*ip) && groups) {
         report_(path, {"is not a multicast group", endpoint.text,
                        "224.0.0.0 to 239.255.255.255, or ff00::/8", ""});
-      } else if (htcp.allow_sources.empty()) {
+      } else if (!is_loopback(*ip) && intake_.htcp.allow_sources.empty()) {
         report_(path, {"lets everybody purge who can send to it", endpoint.text,
-                       "a group with intake.htcp.allow_sources", ""});
+                       groups ? "a group with intake.htcp.allow_sources"
+                              : "loopback, or intake.htcp.allow_sources",
+                       ""});
       }
     }
   }
