@@ -1,114 +1,40 @@
-// Purgeline's path against the way in which purged 0.17 talks to a cache, on one real cache, in
-// turns. `peer_bench HOST:PORT PID [PURGES [ROUNDS]]`: PID is the cache's process, for its CPU
-// time.
+// Purgeline's path against the way in which purged 0.17 talks to a cache (peer.h) and the least
+// that a client can do (bare_client.h), on one real cache, in turns.
+// `peer_bench NAME HOST:PORT PID [PURGES [ROUNDS]]`: PID is the cache's process, for its CPU time.
 //
-// The peer is four threads, each with a connection of its own, that write one request, wait for its
-// answer, and go on. Purgeline's path is coalesce, ack, dispatch and I/O on one thread; events come
-// from memory. Both purge distinct URLs that are not cached.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
+// Purgeline's path is coalesce, ack, dispatch and I/O on one thread; events come from memory. All
+// purge distinct URLs that are not cached.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "ack/ledger.h"
+#include "bare_client.h"
 #include "coalesce/journeys.h"
 #include "dispatch/address.h"
 #include "dispatch/dispatcher.h"
 #include "io/make_transport.h"
 #include "io/system_clock.h"
 #include "io/thread_resolver.h"
+#include "peer.h"
 #include "purgeline/check.h"
 #include "row.h"
+#include "usage.h"
 
 namespace purgeline::bench {
 namespace {
 
-constexpr int kPeerThreads = 4;
 constexpr std::uint32_t kInMemory = 4096;  // events on their way at once
-
-struct Cache {
-  std::string host;
-  std::uint16_t port;
-  std::string pid;
-};
 
 struct Cost {
   double client_us;  // CPU per purge
   double cache_us;
   double per_second;
+  [[nodiscard]] double whole() const { return client_us + cache_us; }
 };
-
-double own_cpu() {
-  rusage usage{};
-  CHECK(::getrusage(RUSAGE_SELF, &usage) == 0);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// User and system time of the process, of all its threads.
-double cpu_of(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
-  CHECK(!text.empty());
-  text.erase(0, text.rfind(')') + 2);  // the name may contain anything
-  long user = 0;
-  long system = 0;
-  CHECK(std::sscanf(text.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
-                    &system) == 2);
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-std::string page(long round, long number) {
-  return "/wiki/A_page_of_the_benchmark_" + std::to_string(round) + "_" + std::to_string(number);
-}
-
-// Purges the pages [first, end), one after another.
-void purge_blocking(const Cache& cache, long round, long first, long end) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  const int on = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  sockaddr_in in{};
-  in.sin_family = AF_INET;
-  in.sin_port = htons(cache.port);
-  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  CHECK(::connect(fd, reinterpret_cast<sockaddr*>(&in), sizeof in) == 0);
-  char answer[4096];
-  for (long i = first; i < end; ++i) {
-    const std::string request = "PURGE " + page(round, i) +
-                                " HTTP/1.1\r\nHost: en.wikipedia.org\r\nUser-Agent: peer\r\n\r\n";
-    CHECK(::write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size()));
-    std::string text;
-    while (text.find("\r\n\r\n") == std::string::npos) {
-      const ssize_t got = ::read(fd, answer, sizeof answer);
-      CHECK(got > 0);
-      text.append(answer, static_cast<std::size_t>(got));
-    }
-    CHECK(text.rfind("HTTP/1.1 204", 0) == 0);
-  }
-  ::close(fd);
-}
-
-void peer(const Cache& cache, long round, long purges) {
-  std::vector<std::thread> threads;
-  const long each = purges / kPeerThreads;
-  for (long i = 0; i < kPeerThreads; ++i) {
-    threads.emplace_back(
-        [&cache, round, each, i] { purge_blocking(cache, round, i * each, (i + 1) * each); });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
 
 // The stages between a decoded event and the cache, wired as the pipeline wires them.
 class Path : public JourneySink, public OutcomeSink {
@@ -193,31 +119,49 @@ Cost measure(const Cache& cache, long purges, Run run) {
           count / passed.count()};
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+// Peer over another side, of each round.
+struct Ratios {
+  std::vector<double> client, whole, rate;
+  void add(const Cost& peer, const Cost& side) {
+    client.push_back(peer.client_us / side.client_us);
+    whole.push_back(peer.whole() / side.whole());
+    rate.push_back(side.per_second / peer.per_second);
+  }
+};
+
+void print_rows(const std::string& name, const Ratios& own, const Ratios& bare) {
+  const bool varnish = name == "Varnish";
+  const auto row = [&name](const char* id, const std::string& what, double goal, double measured) {
+    print_row({id, (what + ", " + name).c_str(), goal, measured, Better::higher});
+  };
+  row("P1", "client CPU per purge: peer / Purgeline", varnish ? 15 : 13, median(own.client));
+  row("P2", "with the cache's CPU: peer / Purgeline", 3.2, median(own.whole));
+  row("P3", "purges per second: Purgeline / peer", 3.2, median(own.rate));
+  row("P1b", "client CPU per purge: peer / bare client", varnish ? 15 : 13, median(bare.client));
+  row("P2b", "with the cache's CPU: peer / bare client", 3.2, median(bare.whole));
+  row("P3b", "purges per second: bare client / peer", 3.2, median(bare.rate));
 }
 
-int run(const Cache& cache, long purges, long rounds) {
+int run(const std::string& name, const Cache& cache, long purges, long rounds) {
   Path path(cache);
-  std::vector<double> client;
-  std::vector<double> whole;
-  std::vector<double> rate;
-  std::printf("%ld rounds of %ld purges, I/O by %s; CPU us per purge\n", rounds, purges,
-              path.backend().c_str());
-  std::printf("  round   peer  its cache  purges/s   Purgeline  its cache  purges/s\n");
+  Ratios own_ratios;
+  Ratios bare_ratios;
+  std::printf("%s: %ld rounds of %ld purges, I/O by %s; CPU us per purge\n", name.c_str(), rounds,
+              purges, path.backend().c_str());
+  std::printf(
+      "  round    peer  its cache  purges/s    bare  its cache  purges/s   Purgeline  its "
+      "cache  purges/s\n");
   for (long round = 0; round < rounds; ++round) {
-    const Cost old = measure(cache, purges, [&] { peer(cache, 2 * round, purges); });
-    const Cost own = measure(cache, purges, [&] { path.purge(2 * round + 1, purges); });
-    std::printf("  %5ld %6.2f %10.2f %9.0f %11.2f %10.2f %9.0f\n", round + 1, old.client_us,
-                old.cache_us, old.per_second, own.client_us, own.cache_us, own.per_second);
-    client.push_back(old.client_us / own.client_us);
-    whole.push_back((old.client_us + old.cache_us) / (own.client_us + own.cache_us));
-    rate.push_back(own.per_second / old.per_second);
+    const Cost old = measure(cache, purges, [&] { purge_as_purged({cache}, 3 * round, purges); });
+    const Cost bare = measure(cache, purges, [&] { purge_bare(cache, 3 * round + 1, purges); });
+    const Cost own = measure(cache, purges, [&] { path.purge(3 * round + 2, purges); });
+    std::printf("  %5ld %7.2f %10.2f %9.0f %7.2f %10.2f %9.0f %11.2f %10.2f %9.0f\n", round + 1,
+                old.client_us, old.cache_us, old.per_second, bare.client_us, bare.cache_us,
+                bare.per_second, own.client_us, own.cache_us, own.per_second);
+    own_ratios.add(old, own);
+    bare_ratios.add(old, bare);
   }
-  print_row({"P1", "client CPU per purge: peer / Purgeline", 15, median(client), Better::higher});
-  print_row({"P2", "with the cache's CPU: peer / Purgeline", 3.2, median(whole), Better::higher});
-  print_row({"P3", "purges per second: Purgeline / peer", 3.2, median(rate), Better::higher});
+  print_rows(name, own_ratios, bare_ratios);
   return 0;
 }
 
@@ -225,13 +169,8 @@ int run(const Cache& cache, long purges, long rounds) {
 }  // namespace purgeline::bench
 
 int main(int argc, char** argv) {
-  CHECK(argc >= 3);
-  const std::string address = argv[1];
-  const std::size_t colon = address.rfind(':');
-  CHECK(colon != std::string::npos);
-  const purgeline::bench::Cache cache{
-      address.substr(0, colon), static_cast<std::uint16_t>(std::atol(address.c_str() + colon + 1)),
-      argv[2]};
-  const long purges = argc > 3 ? std::atol(argv[3]) : 60000;
-  return purgeline::bench::run(cache, purges - purges % 4, argc > 4 ? std::atol(argv[4]) : 7);
+  CHECK(argc >= 4);
+  return purgeline::bench::run(argv[1], purgeline::bench::cache_of(argv[2], argv[3]),
+                               argc > 4 ? std::atol(argv[4]) : 60000,
+                               argc > 5 ? std::atol(argv[5]) : 7);
 }
