@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::string_view kVersion = "HTTP/1.";
 constexpr std::size_t kMaxLengthDigits = 18;  // any such number fits 63 bits
-// Who made an answer, in its header Server. Varnish leaves that of an answer that it passes on as
-// it is, so that its own name stands for an answer of its own. Traffic Server passes on no PURGE.
-constexpr std::string_view kVarnish = "Varnish";
-constexpr std::string_view kTrafficServer = "ATS/";
-constexpr std::size_t kKeptOfServer = kVarnish.size() + 1;  // one more: that it ends there
 
 // The value of a hexadecimal digit, -1 for anything else.
 constexpr int hex_value(char c) {
@@ -242,8 +237,7 @@ bool ResponseParser::take_name(char c) {
   header_ = Header::other;
   if (!in_trailers_) {  // a trailer cannot change where the answer ends
     header_ = header_of(name);
-    // The mark: nobody but the shipped VCL writes it, so that its name alone says it.
-    if (same_word(name, "x-purgeline-purged")) proof_ = true;
+    if (same_word(name, kMark)) proof_ = true;
   }
   text_size_ = 0;
   state_ = State::value_start;
@@ -333,7 +327,7 @@ bool ResponseParser::finish_connection(std::string_view value) {
 }
 
 void ResponseParser::finish_server(std::string_view value) {
-  if (value == kVarnish || value.substr(0, kTrafficServer.size()) == kTrafficServer) proof_ = true;
+  if (is_cache(value)) proof_ = true;
 }
 
 // RFC 9112 6.3: where the body ends, in the order of that section. We never send HEAD or CONNECT.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <string_view>
 
 namespace purgeline {
@@ -45,10 +46,18 @@ inline bool same_word(std::string_view text, std::string_view lower_case) {
                     [](char a, char b) { return lower(a) == b; });
 }
 
-inline std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
+// The mark of conf/purge.vcl. Nobody but it writes that, so that the name alone says it.
+inline constexpr std::string_view kMark = "x-purgeline-purged";
+
+// Who made an answer, in its header Server. Varnish leaves that of an answer that it passes on as
+// it is, so that its own name stands for an answer of its own. Traffic Server passes on no PURGE.
+// `server`: the first kKeptOfServer bytes of the value, or more.
+inline constexpr std::size_t kKeptOfServer = 8;
+inline bool is_cache(std::string_view server) {
+  constexpr std::string_view kVarnish = "Varnish";
+  constexpr std::string_view kTrafficServer = "ATS/";
+  static_assert(kKeptOfServer > kVarnish.size());
+  return server == kVarnish || server.starts_with(kTrafficServer);
 }
 
 }  // namespace purgeline

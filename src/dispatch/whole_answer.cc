@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "dispatch/http1_grammar.h"
+#include "purgeline/http_text.h"
 
 namespace purgeline {
 namespace {
@@ -57,6 +58,7 @@ class Head {
                                                (digits[2] - '0'));
     answer.filtered = text_.substr(reason, at_ - reason) == kFilteredReason;
     answer.keep_alive = true;
+    proof_ = answer.status == 204;
     at_ += 2;
     return true;
   }
@@ -76,6 +78,7 @@ class Head {
   [[nodiscard]] std::size_t size() const { return at_; }
   [[nodiscard]] bool has_length() const { return has_length_; }
   [[nodiscard]] std::size_t length() const { return length_; }
+  [[nodiscard]] bool proof() const { return proof_; }
 
  private:
   bool read_header() {
@@ -88,9 +91,16 @@ class Head {
     if (!line_ends(text_, at_)) return false;
     const std::string_view said = text_.substr(value, at_ - value);
     at_ += 2;
-    if (same_word(name, "content-length")) return read_length(trim(said));
-    if (same_word(name, "connection")) return same_word(trim(said), "keep-alive");
+    if (same_word(name, "content-length")) return read_length(without_blanks(said));
+    if (same_word(name, "connection")) return same_word(without_blanks(said), "keep-alive");
+    proof_ = proof_ || same_word(name, kMark) || (same_word(name, "server") && made_by_cache(said));
     return !same_word(name, "transfer-encoding");
+  }
+
+  // As the parser reads it: blanks at the end belong to the name.
+  static bool made_by_cache(std::string_view server) {
+    while (!server.empty() && is_blank(server.front())) server.remove_prefix(1);
+    return is_cache(server);
   }
 
   bool read_length(std::string_view digits) {
@@ -107,6 +117,7 @@ class Head {
   std::size_t at_{0};
   bool has_length_{false};
   std::size_t length_{0};
+  bool proof_{false};
 };
 
 }  // namespace
@@ -123,6 +134,7 @@ std::size_t take_whole_answer(std::span<const std::byte> bytes, Answer& answer) 
     size += head.length();
   }
   answer = read;
+  answer.proof = head.proof();
   return size;
 }
 

@@ -47,7 +47,8 @@ void expect_same(const Read& a, const Read& b) {
   for (std::size_t i = 0; i < a.answers.size(); ++i) {
     const bool same = a.answers[i].status == b.answers[i].status &&
                       a.answers[i].filtered == b.answers[i].filtered &&
-                      a.answers[i].keep_alive == b.answers[i].keep_alive;
+                      a.answers[i].keep_alive == b.answers[i].keep_alive &&
+                      a.answers[i].proof == b.answers[i].proof;
     if (!same) std::abort();
   }
 }
