@@ -9,7 +9,7 @@
 //   A1 + H or later; and so on. From then on nobody is served an older page by anyone.
 // - Before that, where nothing failed: layer 1 has had that purge, and serves nothing older, after
 //   max(r + L + F, its first good purge) + grid + window + round trips; layer k+1 after
-//   max(A of layer k + H, its first good purge) + window + round trips. For a target that may fail A
+//   max(A of layer k + H, its first good purge) + window + round trips. Where a target may fail, A
 //   is what was seen, as long as no purge of the URL has failed there meanwhile.
 //
 // What has no time to keep: a purge that failed, a target that is left out, a program that ends, an
