@@ -38,6 +38,11 @@ class JournalWriter {
   // says why. An empty batch is our own bug.
   [[nodiscard]] virtual bool append(std::vector<Append> batch, Done done) = 0;
 
+  // Whether events of this topic may come. A topic is kept for ever once there was an event of it,
+  // so that whoever may post could make any number: those that the configuration does not name are
+  // bounded. A topic that is taken stays so.
+  [[nodiscard]] virtual bool takes_topic(const std::string& topic) = 0;
+
   // Why appends are refused now (disk, size, a queue that is full), one sentence for a person;
   // empty: they work.
   [[nodiscard]] virtual std::string trouble() const = 0;

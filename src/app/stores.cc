@@ -12,6 +12,8 @@ JournalOptions journal_options(const JournalConfig& config, bool is_log) {
   if (is_log && options.topics.empty()) options.topics.emplace_back("resource-purge");
   options.retention = config.retention;
   options.max_size = config.max_size;
+  // Purged already: to Kafka goes what is not.
+  options.drop_finished = !is_log;
   return options;
 }
 

@@ -280,6 +280,13 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
       if (event.problem.empty() && !is_taken(event.stream)) {
         event.problem = "meta.stream " + event.stream + " is not taken here: intake.http.streams";
       }
+      std::string topic = options.topic_prefix + event.stream;
+      if (event.problem.empty() && !journal.takes_topic(topic)) {
+        event.problem =
+            "meta.stream " + event.stream +
+            " would be one topic more than are kept; intake.http.streams can name those "
+            "that are wanted";
+      }
       if (!event.problem.empty()) {
         ++posted.invalid;
         continue;

@@ -56,6 +56,7 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Clock& c
   if (!kept) return tl::unexpected<Error>(std::move(kept.error()));
   Status made = journal->make_topics();
   if (!made) return tl::unexpected<Error>(std::move(made.error()));
+  if (options.drop_finished) journal->drop_finished();
   return journal;
 }
 
@@ -111,6 +112,14 @@ bool Journal::append(std::vector<Append> batch, Done done) {
   const std::lock_guard lock(mutex_);
   metrics_.refused += events;
   return false;
+}
+
+bool Journal::takes_topic(const std::string& topic) {
+  const std::lock_guard lock(mutex_);
+  if (names_.find(topic) != names_.end()) return true;
+  if (names_.size() >= options_.max_topics) return false;
+  names_.insert(topic);
+  return true;
 }
 
 std::string Journal::trouble() const {
@@ -344,6 +353,7 @@ void Journal::publish() {
                              [&](const JournalTopic& known) { return known.name == entry.first; });
       if (at == published_.end()) {
         published_.push_back({entry.first, topic.low, topic.next});
+        names_.insert(entry.first);
         changed = true;
       } else if (at->low != topic.low || at->high != topic.next) {
         at->low = topic.low;

@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <variant>
@@ -37,6 +38,10 @@ namespace purgeline {
 
 struct JournalOptions {
   std::vector<std::string> topics;  // exist from the start; others with their first event
+  std::size_t max_topics{1000};     // beyond which takes_topic() knows no other
+  // When it is opened, what the reader `purge` has finished goes, whatever its age: the journal is
+  // an outbox from now on, and has been the log.
+  bool drop_finished{false};
   Duration retention{std::chrono::hours(24 * 7)};
   std::uint64_t max_size{std::uint64_t{4} << 30};
   std::uint64_t wal_limit{64 << 20};  // above it somebody pins the log: an alarm
@@ -66,6 +71,7 @@ class Journal final : public JournalWriter {
   void stop();
 
   [[nodiscard]] bool append(std::vector<Append> batch, Done done) override;
+  [[nodiscard]] bool takes_topic(const std::string& topic) override;
   [[nodiscard]] std::string trouble() const override;
 
   // Asked together with appends, answered on the writer thread. False: stopped.
@@ -129,6 +135,7 @@ class Journal final : public JournalWriter {
   [[nodiscard]] Status remove_old();
   [[nodiscard]] Status remove_for_size();
   [[nodiscard]] Status remove(const std::string& topic, Offset below);
+  void drop_finished();
   void upkeep();
   void undo();
   [[nodiscard]] MonoTime next_upkeep() const;
@@ -148,6 +155,7 @@ class Journal final : public JournalWriter {
   std::string trouble_;
   std::string pinned_;
   std::vector<JournalTopic> published_;
+  std::set<std::string, std::less<>> names_;  // topics that are there or may come
   std::vector<int> watchers_;
   JournalMetrics metrics_;
   std::atomic<std::uint64_t> version_{1};

@@ -59,6 +59,28 @@ Status Journal::remove(const std::string& topic, Offset below) {
   return {};
 }
 
+// Before the thread runs, and in steps, as retention does. When the disk refuses, the rest stays
+// and is forwarded: that costs purges that nobody needs, and a daemon that does not start would
+// cost more.
+void Journal::drop_finished() {
+  constexpr std::int64_t kStep = 10000;
+  rows_ = kStep;
+  bool more = true;
+  while (more) {
+    const std::int64_t before = removed_;
+    Status status = tables_.begin();
+    for (const auto& [name, topic] : tables_.topics()) {
+      if (status) status = remove(name, topic.next);
+    }
+    more = removed_ > before;
+    if (status) status = tables_.commit();
+    if (!status) return undo();
+  }
+  more_to_remove_ = false;
+  publish();
+  measure();
+}
+
 MonoTime Journal::next_upkeep() const {
   return more_to_remove_ ? clock_.now() : clock_.now() + options_.upkeep;
 }

@@ -3,6 +3,7 @@
 PURGELINE_TEST_KILLS says how often the daemon is killed under clients that post.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -307,6 +308,52 @@ class TestOutbox(ServerTestCase):
                  'all are purged')
         daemon.wait_ready()
         self.assertEqual(daemon.stop(), 0)
+
+    def test_a_journal_that_was_the_log_forwards_what_is_unfinished_and_nothing_else(self):
+        sink = PurgeSink()
+        cache = contextlib.ExitStack()
+        cache.callback(sink.cleanup)
+        self.addCleanup(cache.close)
+        kafka = Kafka().start()
+        kafka.create_topic('resource-purge')
+        address = f'127.0.0.1:{free_port()}'
+        intake = {'http': {'listen': [address]}}
+        layers = [('cache', [sink.address])]
+        daemon = Purgeline(None, [], layers, {'intake': intake, 'purge': {'drain_grace': '0s'}})
+        daemon.start()
+
+        def purge(name, count):
+            for n in range(count):
+                answer = http_client.request(address, 'PURGE', f'/{name}/{n}', HOST)
+                self.assertEqual(answer.status, 200)
+
+        purge('done', 30)
+        daemon.wait_metric('purgeline_committed_offset', 30)
+        cache.close()  # it is away from now on
+        purge('open', 5)
+        daemon.stop()
+        journal_alone = daemon.config.read_text()
+        own = Purgeline(kafka, ['resource-purge'], layers, {'intake': intake})
+        text = own.config.read_text().replace(str(own.folder), str(daemon.folder))
+        daemon.config.write_text(text.replace(own.admin, daemon.admin))
+        daemon.launch()
+        wait_for(lambda: http_client.answers(daemon.admin), 20, 'it runs')
+        wait_for(lambda: daemon.metric('purgeline_outbox_forwarded_events_total') >= 5, 60,
+                 'the open ones are forwarded')
+        purge('new', 1)
+        wait_for(lambda: kafka.end_offset('resource-purge') == 6, 20, 'Kafka has the new one')
+        seen = [json.loads(value)['meta']['uri'].split(HOST)[1] for value in
+                kafka.consume('resource-purge', 6)]
+        self.assertEqual(seen, [f'/open/{n}' for n in range(5)] + ['/new/0'])
+        wait_for(lambda: daemon.metric('purgeline_outbox_waiting_events') == 0, 20, 'none waits')
+        daemon.stop()
+        # And back: what Kafka has that was not read from there yet is a gap, for all we know.
+        daemon.config.write_text(journal_alone)
+        daemon.launch()
+        wait_for(lambda: http_client.answers(daemon.admin), 20, 'it runs')
+        daemon.wait_metric('purgeline_position_offset', 36)
+        self.assertEqual(daemon.metric('purgeline_cold'), 1)
+        daemon.stop()
 
     def test_what_kafka_refuses_is_sent_again_in_order(self):
         kafka = Kafka().start()

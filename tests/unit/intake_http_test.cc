@@ -137,6 +137,21 @@ TEST_F(HttpIntakeTest, SomeInvalidIs207AndAllInvalidIs400) {
   EXPECT_EQ(intake_->metrics().events[1], 3U);
 }
 
+TEST_F(HttpIntakeTest, OneTopicTooManyIsInvalidAndSaysWhatToDo) {
+  journal_.refused_topic = "eqiad.invented";
+  HttpIntakeOptions options;
+  options.topic_prefix = "eqiad.";
+  make(options);
+  const std::string invented = R"({"meta":{"uri":"http://h/a","stream":"invented"}})";
+  const HttpResponse some = answer(post("[" + invented + "," + kEvent + "]"));
+  EXPECT_EQ(some.status, 207U);
+  EXPECT_THAT(some.body, HasSubstr("meta.stream invented would be one topic more than are kept; "
+                                   "intake.http.streams can name those that are wanted"));
+  EXPECT_EQ(journal_.written.size(), 1U);
+  EXPECT_EQ(answer(post(invented)).status, 400U);
+  EXPECT_EQ(journal_.written.size(), 1U);
+}
+
 TEST_F(HttpIntakeTest, HastyIs202WhateverTheEventsAre) {
   EXPECT_EQ(answer(post(kEvent, "/v1/events?hasty=true")).status, 202U);
   EXPECT_EQ(answer(post(R"([{"a":1}])", "/v1/events?x=1&hasty=true")).status, 202U);

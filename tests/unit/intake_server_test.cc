@@ -40,6 +40,7 @@ class SharedJournal : public JournalWriter {
     done(offsets);
     return true;
   }
+  [[nodiscard]] bool takes_topic(const std::string&) override { return true; }
   [[nodiscard]] std::string trouble() const override { return ""; }
   std::vector<Append> wait_for(std::size_t count) {
     std::unique_lock lock(mutex_);
@@ -245,6 +246,11 @@ TEST_F(IntakesTest, ATokenHasToBeASecret) {
   EXPECT_THAT(why("0123456789 abcdef", 0640), HasSubstr("visible ASCII"));
   EXPECT_THAT(read_token(folder_ + "/missing").error().detail, HasSubstr("cannot be read"));
   EXPECT_THAT(read_token(folder_).error().detail, HasSubstr("is not a file"));
+  // Nobody will ever write to it.
+  ASSERT_EQ(mkfifo((folder_ + "/fifo").c_str(), 0600), 0);
+  EXPECT_THAT(read_token(folder_ + "/fifo").error().detail, HasSubstr("is not a file"));
+  EXPECT_EQ(read_token(write_token(std::string(4096, 'x'), 0600))->size(), 4096U);
+  EXPECT_THAT(why(std::string(5000, 'x'), 0600), HasSubstr("a token has 16 to 4096"));
   config_.http.listen = {endpoint("127.0.0.1")};
   config_.http.token_file = folder_ + "/missing";
   EXPECT_EQ(start().error().code, Errc::invalid);

@@ -20,6 +20,9 @@ class FakeJournal : public JournalWriter {
     if (at_once) write();
     return true;
   }
+  [[nodiscard]] bool takes_topic(const std::string& topic) override {
+    return topic != refused_topic;
+  }
   [[nodiscard]] std::string trouble() const override { return words; }
 
   // Everything that waits is durable now, or failed.
@@ -43,6 +46,7 @@ class FakeJournal : public JournalWriter {
   bool at_once{true};
   std::optional<Error> error;
   std::string words;
+  std::string refused_topic;
   std::deque<std::pair<std::vector<Append>, Done>> waiting;
   std::vector<Append> written;
 };

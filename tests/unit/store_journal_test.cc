@@ -71,6 +71,45 @@ TEST(Journal, RetentionByAgePassesNoPositionThatIsNeeded) {
   EXPECT_EQ(journal.topic("t").low, Offset(50)) << "the young ones stay";
 }
 
+TEST(Journal, WhoeverMayPostCannotMakeTopicsWithoutEnd) {
+  const Folder folder;
+  JournalOptions options = quick_options();
+  options.topics = {"a"};
+  options.max_topics = 3;
+  {
+    OpenJournal journal(folder.path("journal.db"), options);
+    EXPECT_TRUE(journal->takes_topic("a"));
+    EXPECT_TRUE(journal->takes_topic("b"));
+    EXPECT_TRUE(journal->takes_topic("c"));
+    EXPECT_FALSE(journal->takes_topic("d"));
+    EXPECT_TRUE(journal->takes_topic("b")) << "it was let in before";
+    // What the configuration names comes without being asked for here.
+    ASSERT_TRUE(journal.append({{"d", "", "x", {}}, {"b", "", "x", {}}}));
+    EXPECT_TRUE(journal->takes_topic("d"));
+  }
+  OpenJournal journal(folder.path("journal.db"), options);
+  EXPECT_TRUE(journal->takes_topic("d") && journal->takes_topic("b"));
+  EXPECT_FALSE(journal->takes_topic("c")) << "it never had an event, and a, b and d are there";
+}
+
+TEST(Journal, AsAnOutboxItDropsWhatItHadFinishedAsTheLog) {
+  const Folder folder;
+  JournalOptions options = quick_options();
+  {
+    OpenJournal journal(folder.path("journal.db"), options);
+    ASSERT_TRUE(journal.append(25000, {"t", "", "x", journal.now()}));
+    ASSERT_TRUE(journal.append(10, {"untouched", "", "x", journal.now()}));
+    ASSERT_TRUE(journal.finish("t", 24990));
+    EXPECT_EQ(journal.topic("t").low, Offset(0)) << "they are young";
+  }
+  options.drop_finished = true;
+  OpenJournal journal(folder.path("journal.db"), options);
+  EXPECT_EQ(journal.topic("t").low, Offset(24990));
+  EXPECT_EQ(journal.topic("t").high, Offset(25000));
+  EXPECT_EQ(journal.topic("untouched").low, Offset(0));
+  EXPECT_EQ(journal->metrics().removed, 24990U);
+}
+
 TEST(Journal, SizeRemovesFinishedEventsAndRefusesWhenAllAreUnfinished) {
   const Folder folder;
   JournalOptions options = quick_options();
