@@ -1,8 +1,9 @@
 // How fast the journal takes events, beside what its disk can sync.
 //
-// 64 clients in a closed loop (each appends again once its last event is on disk), then a reader
-// that follows from the first event. Usage: journal_bench FOLDER [EVENTS]
+// 1, 8 and 64 clients in a closed loop (each appends again once its last event is on disk), then a
+// reader that follows from the first event of the 64. Usage: journal_bench FOLDER [EVENTS]
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,7 +24,6 @@ namespace purgeline {
 namespace {
 
 using Steady = std::chrono::steady_clock;
-constexpr std::size_t kClients = 64;
 
 double seconds_since(Steady::time_point begun) {
   return std::chrono::duration<double>(Steady::now() - begun).count();
@@ -58,8 +58,8 @@ class Clients {
   Clients(Journal& journal, std::uint64_t events) : journal_(journal), left_(events) {
     latencies_.reserve(events);
   }
-  void run() {
-    for (std::size_t i = 0; i < kClients; ++i) next();
+  void run(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) next();
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [this] { return active_ == 0 && left_ == 0; });
   }
@@ -125,26 +125,45 @@ void read_all(const std::string& path, std::uint64_t events) {
   CHECK(from.value() == static_cast<std::int64_t>(events));
 }
 
-int run(const std::string& folder, std::uint64_t events) {
-  const double syncs = syncs_per_second(folder);
-  const std::string path = folder + "/journal.db";
+double cpu_seconds() {
+  rusage used{};
+  CHECK(::getrusage(RUSAGE_SELF, &used) == 0);
+  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+         1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+// A fresh journal that so many clients fill. `syncs` a second are what one client could have.
+void append_with(std::size_t count, const std::string& path, std::uint64_t events, double syncs) {
   for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
   SystemClock clock;
   auto journal = Journal::open(path, clock).value();
   journal->start();
   Clients clients(*journal, events);
+  const double cpu = cpu_seconds();
   const Steady::time_point begun = Steady::now();
-  clients.run();
+  clients.run(count);
   const double rate = static_cast<double>(events) / seconds_since(begun);
+  const double per_event = (cpu_seconds() - cpu) / static_cast<double>(events);
   const JournalMetrics metrics = journal->metrics();
-  std::printf("bare fdatasync, one client: %.0f/s\n", syncs);
-  std::printf("journal, %zu clients:        %.0f events/s (%.1f times), %.1f events per commit\n",
-              kClients, rate, rate / syncs,
-              static_cast<double>(events) / static_cast<double>(metrics.commit.total()));
-  std::printf("latency: p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms, max %.2f ms\n",
+  std::printf("%7zu %9.0f %7.1f %9.1f %9.2f %9.2f %9.2f %9.2f %8.1f\n", count, rate, rate / syncs,
+              static_cast<double>(events) / static_cast<double>(metrics.commit.total()),
               1e3 * clients.percentile(.5), 1e3 * clients.percentile(.99),
-              1e3 * clients.percentile(.999), 1e3 * clients.percentile(1));
+              1e3 * clients.percentile(.999), 1e3 * clients.percentile(1), 1e6 * per_event);
+}
+
+int run(const std::string& folder, std::uint64_t events) {
+  const double syncs = syncs_per_second(folder);
+  const std::string path = folder + "/journal.db";
+  std::printf("bare fdatasync, one client: %.0f/s\n", syncs);
+  std::printf("%7s %9s %7s %9s %9s %9s %9s %9s %8s\n", "clients", "events/s", "x bare", "a commit",
+              "p50 ms", "p99 ms", "p99.9 ms", "max ms", "CPU us");
+  // As many as take some seconds, where each waits for a sync of its own.
+  const auto few = static_cast<std::uint64_t>(std::max(1000.0, 5 * syncs));
+  append_with(1, path, std::min(events, few), syncs);
+  append_with(8, path, std::min(events, 4 * few), syncs);
+  append_with(64, path, events, syncs);
   read_all(path, events);
+  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
   return 0;
 }
 
