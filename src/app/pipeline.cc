@@ -96,7 +96,7 @@ void Pipeline::turn() {
 // Live readings first, and among them each partition in turn. A backlog gets what they leave: at
 // least `min_share` of the records and of the table, at most half of the table.
 void Pipeline::read() {
-  more_to_read_ = held_back_ = false;
+  more_to_read_ = more_at_once_ = held_back_ = false;
   const std::size_t count = draining_ ? 0 : partitions_.size();
   const std::uint64_t backlog = journeys_.unfinished_backlog();
   const std::uint64_t reserve =
@@ -136,7 +136,9 @@ void Pipeline::read(std::uint32_t number, std::uint64_t room, std::size_t batch)
   reading_now_ = number;
   const std::size_t got = source_.read(*reading.cursor, credit, *this);
   CHECK(got <= credit);
-  if (got == credit) more_to_read_ = true;
+  if (got < credit) return;
+  more_to_read_ = true;
+  (credit < batch ? held_back_ : more_at_once_) = true;
 }
 
 // Full tables are ordinary while much is to be done, and a target that keeps them full is left out
@@ -427,16 +429,20 @@ void Pipeline::adapt_tick() {
   rate_since_ = clock_.now();
   if (rate < 1000)
     tick_ = microseconds(0);
-  else if (rate < 20000)
+  else if (rate < 40000)
     tick_ = microseconds(500);
-  else
+  else if (rate < 160000)
     tick_ = microseconds(1000);
+  else  // a target answers all that it has in flight in less than that
+    tick_ = microseconds(250);
 }
 
 MonoTime Pipeline::next_due() {
-  // Outcomes may have made room since read(), and what the source holds already wakes nobody.
-  if (more_to_read_ || more_to_drop_ || (held_back_ && journeys_.room() > held_room_))
-    return clock_.now();
+  // Outcomes may have made room since read(), and what the source holds already wakes nobody. A
+  // full table keeps the targets busy: to fill it up is in no hurry, and turns of a few answers
+  // each are dear.
+  if (more_at_once_ || more_to_drop_) return clock_.now();
+  if (held_back_ && journeys_.room() > held_room_) return clock_.now() + tick_;
   MonoTime due = std::min(dispatcher_.next_due(), partitions_.next_due());
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
   due = std::min(due, absences_.next_due(clock_.now()));

@@ -172,6 +172,7 @@ class Pipeline : public RecordSink,
   std::vector<TopicMetrics> topics_;  // as partitions_.topics()
   std::size_t next_partition_{0};     // where reading begins in this turn
   bool more_to_read_{false};
+  bool more_at_once_{false};  // and there is room for it
   bool more_to_drop_{false};
   bool held_back_{false};         // something was not read for want of room
   std::uint64_t room_of_all_{0};  // with nothing unfinished

@@ -14,8 +14,8 @@ using std::chrono::seconds;
 
 TEST(CatchUp, OfAMomentIsToldToBeOver) {
   test::NoLetters letters;
-  LonePipeline bench(LonePipeline::config_of({LonePipeline::layer_of(
-                         "backend", LonePipeline::kBackend, seconds(60))}),
+  LonePipeline bench(LonePipeline::config_of(
+                         {LonePipeline::layer_of("backend", LonePipeline::kBackend, seconds(60))}),
                      letters);
   bench.append("h/old");
   bench.clock.advance(seconds(60));
@@ -26,6 +26,32 @@ TEST(CatchUp, OfAMomentIsToldToBeOver) {
   bench.run(seconds(3));
   EXPECT_EQ(bench.lines.count("caught up"), 1);
   EXPECT_EQ(bench.lines.count("catching up"), 1);
+}
+
+// A full table gives the targets all they can do: whoever filled it up after each few answers would
+// turn more often than anything is gained by.
+TEST(CatchUp, FillsAFullTableUpOncePerTick) {
+  constexpr int kEvents = 2000;
+  test::NoLetters letters;
+  LayerConfig layer = LonePipeline::layer_of("backend", LonePipeline::kBackend, seconds(60));
+  layer.connections = 4;
+  layer.depth = 16;
+  LonePipeline bench(LonePipeline::config_of({layer}), letters);
+  for (int i = 0; i < kEvents; ++i) bench.append("h/" + std::to_string(i));
+  bench.start();
+  std::uint64_t ticks = 0;
+  while (bench.committed() < kEvents && bench.clock.now() < MonoTime(std::chrono::hours(24))) {
+    bench.pipeline->turn();
+    const MonoTime due = bench.pipeline->next_due();
+    if (bench.pipeline->tick().count() > 0 && bench.pipeline->unfinished() > 0) {
+      EXPECT_GT(due, bench.clock.now());
+      ++ticks;
+    }
+    bench.transport.turn(std::min(due, bench.clock.now() + milliseconds(10)),
+                         bench.pipeline->tick());
+  }
+  EXPECT_EQ(bench.committed(), kEvents);
+  EXPECT_GT(ticks, 0u);
 }
 
 }  // namespace
