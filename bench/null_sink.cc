@@ -5,10 +5,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
-#include <cstring>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +38,19 @@ struct Peer {
   std::string rest;  // of a request that has not come whole
 };
 
+void note_age(std::string_view line, SinkCounts& counts) {
+  const std::size_t at = line.find("/At_");
+  if (at == std::string_view::npos) return;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const double due = std::strtod(line.data() + at + 4, nullptr) * 1e-9;
+  const double age =
+      static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - due;
+  const auto step = static_cast<std::size_t>(std::max(0.0, age / SinkCounts::kAgeStep));
+  volatile std::uint64_t& count = counts.ages[std::min(step, SinkCounts::kAges - 1)];
+  count = count + 1;
+}
+
 // Counts the requests in `text` and returns how many bytes were whole ones.
 std::size_t count(std::string_view text, SinkCounts& counts, std::unordered_set<std::size_t>& seen,
                   std::string& answers) {
@@ -45,6 +60,7 @@ std::size_t count(std::string_view text, SinkCounts& counts, std::unordered_set<
     counts.requests = counts.requests + 1;
     if (line.find("purgeline-probe") == std::string_view::npos) {
       seen.insert(std::hash<std::string_view>{}(line));
+      note_age(line, counts);
     }
     answers += "HTTP/1.1 204 Purged\r\n\r\n";
     used = end + 4;
@@ -94,12 +110,21 @@ std::size_t count(std::string_view text, SinkCounts& counts, std::unordered_set<
 
 }  // namespace
 
+double SinkCounts::age(double share) const {
+  std::uint64_t total = 0;
+  for (const auto& count : ages) total += count;
+  const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(total));
+  std::uint64_t passed = 0;
+  std::size_t step = 0;
+  while (step < kAges - 1 && (passed += ages[step]) < wanted) ++step;
+  return static_cast<double>(step + 1) * kAgeStep;
+}
+
 NullSink start_null_sink() {
   NullSink sink{};
   void* memory = ::mmap(nullptr, 2 * sizeof(SinkCounts), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(memory != MAP_FAILED);
-  std::memset(memory, 0, 2 * sizeof(SinkCounts));
   sink.counts = static_cast<SinkCounts*>(memory);
   int listeners[2];
   for (int i = 0; i < 2; ++i) listeners[i] = listen_on_loopback(sink.ports[i]);

@@ -3,13 +3,23 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace purgeline::bench {
 
-struct SinkCounts {  // in memory shared with the sink's process
+// In memory shared with the sink's process.
+struct SinkCounts {
+  static constexpr std::size_t kAges = 10000;
+  static constexpr double kAgeStep = 0.0001;  // seconds
   volatile std::uint64_t requests;
   volatile std::uint64_t distinct;
+  // By age, for pages whose names say when they were due ("At_" and nanoseconds).
+  std::array<volatile std::uint64_t, kAges> ages;
+
+  // The age that this share of them does not exceed, in seconds.
+  [[nodiscard]] double age(double share) const;
 };
 
 struct NullSink {

@@ -61,12 +61,45 @@ class Path : public JourneySink, public OutcomeSink {
     }
     CHECK(dead_ == 0);
   }
+  // Open loop: so many a second, each at its own time. Returns how long each took from that time to
+  // its answer, in milliseconds and in order.
+  std::vector<double> paced(long round, long rate, long seconds) {
+    const long count = rate * seconds;
+    const Duration step = Duration(1'000'000'000 / rate);
+    const auto tick = std::chrono::microseconds(rate < 1000 ? 0 : 500);  // as the pipeline has it
+    const std::uint64_t wanted = finished_ + static_cast<std::uint64_t>(count);
+    took_ = &paced_;
+    paced_.clear();
+    clock_.refresh();
+    const MonoTime begin = clock_.now();
+    for (long next = 0;;) {
+      clock_.refresh();
+      for (; next < count && begin + next * step <= clock_.now(); ++next) {
+        due_[next_sequence_ % kDue] = begin + next * step;
+        accept(round, next);
+      }
+      dispatcher_.turn();
+      if (finished_ == wanted) break;
+      MonoTime until = dispatcher_.next_due();
+      if (next < count) until = std::min(until, begin + next * step);
+      // A source's wake-up does not end the tick.
+      made_->transport->turn(std::max(until, clock_.now() + tick), tick);
+    }
+    took_ = nullptr;
+    std::sort(paced_.begin(), paced_.end());
+    return paced_;
+  }
   [[nodiscard]] const std::string& backend() const { return made_->backend; }
 
   void on_target_done(const EventTicket& ticket, TargetId target) override {
     ledger_.settle(ticket.sequence, target);
   }
-  void on_finished(const FinishedEvent& /*event*/) override { ++finished_; }
+  void on_finished(const FinishedEvent& event) override {
+    ++finished_;
+    if (took_ == nullptr) return;
+    const Duration took = clock_.now() - due_[event.ticket.sequence % kDue];
+    took_->push_back(static_cast<double>(took.count()) * 1e-6);
+  }
   void on_outcome(DeliveryId id, const Outcome& outcome) override {
     dead_ += is_dead(outcome.result) ? 1 : 0;  // others are sent again
     coalescer_.complete(id, outcome);
@@ -74,6 +107,7 @@ class Path : public JourneySink, public OutcomeSink {
 
  private:
   static constexpr std::chrono::microseconds kTick{1000};  // as the pipeline has it at such rates
+  static constexpr std::size_t kDue = 1 << 16;
   static constexpr Duration kLongestSleep = std::chrono::seconds(1);
 
   static TargetSpec target_of(const Cache& cache) {
@@ -85,6 +119,7 @@ class Path : public JourneySink, public OutcomeSink {
   void accept(long round, long number) {
     const std::string target = page(round, number);
     const std::uint64_t sequence = ledger_.note(Offset{offset_++}, 0b1, WallTime{});
+    next_sequence_ = sequence + 1;
     const auto mix = static_cast<std::uint64_t>(offset_);
     journeys_.accept({Key{mix * 0x9e3779b97f4a7c15ULL, mix * 0xbf58476d1ce4e5b9ULL},
                       {"en.wikipedia.org", target, "id"},
@@ -103,6 +138,10 @@ class Path : public JourneySink, public OutcomeSink {
   Ledger ledger_{Offset{0}, 1, 1 << 16};
   Dispatcher dispatcher_;
   std::int64_t offset_{0};
+  std::uint64_t next_sequence_{0};
+  std::vector<MonoTime> due_{kDue};     // of the events on their way, when paced
+  std::vector<double>* took_{nullptr};  // likewise
+  std::vector<double> paced_;
   std::uint64_t finished_{0};
   std::uint64_t dead_{0};
 };
@@ -162,6 +201,17 @@ int run(const std::string& name, const Cache& cache, long purges, long rounds) {
     bare_ratios.add(old, bare);
   }
   print_rows(name, own_ratios, bare_ratios);
+  const std::vector<double> few = path.paced(3 * rounds, 500, 2);
+  const std::vector<double> many = path.paced(3 * rounds + 1, 10000, 3);
+  const auto share = [](const std::vector<double>& took, double part) {
+    return took[static_cast<std::size_t>(part * static_cast<double>(took.size() - 1))];
+  };
+  const auto row = [&name](const char* what, double goal, double measured) {
+    print_row({"P10", (what + (", " + name)).c_str(), goal, measured, Better::lower});
+  };
+  row("added latency at 500/s, p50 ms", 0.3, share(few, 0.5));
+  row("added latency at 10000/s, p50 ms", 1.2, share(many, 0.5));
+  row("added latency at 10000/s, p99 ms", 3, share(many, 0.99));
   return 0;
 }
 
