@@ -292,8 +292,8 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
         continue;
       }
       const std::string id = event.id.empty() ? make_event_id(random) : "";
-      appends.push_back({options.topic_prefix + event.stream, "",
-                         with_meta(event, id, event.has_dt ? "" : now), clock.wall()});
+      appends.push_back(
+          {std::move(topic), "", with_meta(event, id, event.has_dt ? "" : now), clock.wall()});
     }
     return appends;
   }
