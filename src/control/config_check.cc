@@ -59,7 +59,8 @@ class Checker {
                const std::string& path) {
     if (node.kind == Kind::refused) return;
     if (node.kind != Kind::map && node.kind != Kind::null) {
-      report(node.mark, path, "must be a section", node, "the keys " + list_of(schema.names()));
+      const char* form = schema.off_key() != nullptr ? "off, or the keys " : "the keys ";
+      report(node.mark, path, "must be a section", node, form + list_of(schema.names()));
       return;
     }
     // Unknown keys first: what a misspelt key was meant to be is not missing.

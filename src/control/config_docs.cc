@@ -53,6 +53,9 @@ there is one. `purgeline config show` prints the values in force, and where each
 | date | `2026-01-31` or `2026-01-31T12:00:00Z`, always UTC |
 | `off` | with or without quotes; `false` and `no` mean the same |
 
+A section whose first key may be `off` may be `off` itself: `fence: off` is short for
+`fence: {fetch_time: off}`.
+
 *Reload* says when a change counts: `now` at a SIGHUP, `restart` at the next start.
 )";
 

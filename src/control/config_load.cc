@@ -30,6 +30,7 @@ class Loader {
     trees_.push_back(config::read_yaml(sources_, source, text, problems_));
     Node& tree = trees_.back();
     tree.mark.source = source;
+    config::expand_off(schema_, tree);
     config::check_tree(schema_, tree, config::Extent::part, problems_);
   }
 

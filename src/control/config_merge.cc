@@ -6,6 +6,7 @@
 
 #include "control/config_check.h"
 #include "control/config_text.h"
+#include "control/config_value.h"
 
 namespace purgeline::config {
 namespace {
@@ -71,6 +72,10 @@ class Override {
         if (at == nullptr) return;
       }
       if (child->kind == SchemaNode::Kind::key) return value(child->key, *at, i + 1, text);
+    }
+    if (const SchemaNode* key = schema->off_key(); key != nullptr && is_off(text)) {
+      path_ = join_path(path_, key->name);
+      return value(key->key, *member(*at, key->name), parts_.size(), text);
     }
     fail("is a section, a variable sets a single value", example(*schema));
   }
@@ -185,6 +190,23 @@ void merge(Node& base, Node later) {
     // Reported already, or a section whose keys are all commented out.
   } else {
     base = std::move(later);
+  }
+}
+
+void expand_off(const SchemaNode& schema, Node& node) {
+  const SchemaNode* key = schema.off_key();
+  if (key != nullptr && node.kind == Node::Kind::scalar && is_off(node.text)) {
+    const Node off = node;
+    node.kind = Node::Kind::map;
+    node.text.clear();
+    node.members.push_back({key->name, off.mark, off});
+    return;
+  }
+  for (Member& member : node.members) {
+    const SchemaNode* child = schema.find(member.key);
+    if (child != nullptr && child->kind == SchemaNode::Kind::section) {
+      expand_off(*child, member.value);
+    }
   }
 }
 

@@ -18,6 +18,9 @@ using Variable = std::pair<std::string, std::string>;
 // Of two values the later one counts; sections are joined key by key, and lists are appended to.
 void merge(Node& base, Node later);
 
+// A section that is written as `off` becomes the key that this means.
+void expand_off(const SchemaNode& schema, Node& node);
+
 // Applies variables such as PURGELINE__ADMIN__LISTEN=127.0.0.1:9 to the tree. Each becomes a source
 // of its own, so that later complaints about its value name it. Others' variables are left alone.
 void apply_environment(const SchemaNode& schema, std::span<const Variable> environment, Node& root,

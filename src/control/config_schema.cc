@@ -12,10 +12,7 @@ namespace {
 
 // What the design names and a later version will read. Somebody who follows the documentation of
 // that version is told so, and not that the key does not exist.
-constexpr std::array<std::string_view, 4> kLater{
-    "purge.fence.origin_lag",
-    "purge.fence.fetch_time",
-    "purge.fence.hit_time",
+constexpr std::array<std::string_view, 1> kLater{
     "admin.socket",
 };
 
@@ -113,6 +110,15 @@ std::vector<std::string> SchemaNode::names() const {
     if (node.kind != Kind::later || kind == Kind::later) out.push_back(node.name);
   }
   return out;
+}
+
+const SchemaNode* SchemaNode::off_key() const {
+  if (kind != Kind::section || children.empty() || children.front().kind != Kind::key) {
+    return nullptr;
+  }
+  const ValueType type = children.front().key.type;
+  const bool may = type == ValueType::optional_duration || type == ValueType::optional_address;
+  return may ? &children.front() : nullptr;
 }
 
 SchemaNode make_schema() {

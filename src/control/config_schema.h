@@ -68,6 +68,8 @@ struct SchemaNode {
   [[nodiscard]] const SchemaNode* find(std::string_view name) const;
   // The children that can be used, as suggestions.
   [[nodiscard]] std::vector<std::string> names() const;
+  // The key that a section written as `off` means; null when it cannot be.
+  [[nodiscard]] const SchemaNode* off_key() const;
 };
 
 [[nodiscard]] SchemaNode make_schema();

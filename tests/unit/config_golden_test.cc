@@ -154,6 +154,7 @@ TEST(ConfigGoldenFolder, EveryKeyIsAmongThem) {
                                 "purge.fence.origin_lag",
                                 "purge.fence.fetch_time",
                                 "purge.fence.hit_time",
+                                "purge.fence.capacity",
                                 "purge.fence",
                                 "purge.layers",
                                 "purge.layers[0].name",

@@ -315,6 +315,20 @@ TEST(ConfigPropertyFiles, AreOverridden) {
   EXPECT_EQ(load({{"a.yaml", kLeast}, {"b.yaml", text}, {"c.yaml", file}}).errors.size(), 1U);
 }
 
+// The key that `off` means; what else the section says counts as before.
+TEST(ConfigOff, IsShortForASectionsFirstKey) {
+  const std::string off = "purge: {fence: off}\n";
+  const std::string no = "purge: {fence: {fetch_time: no, hit_time: 3s}}\n";
+  EXPECT_EQ(good({{"a.yaml", kLeast}}).purge.fence.fetch_time, std::chrono::seconds(10));
+  EXPECT_EQ(good({{"a.yaml", kLeast}, {"b.yaml", off}}).purge.fence.fetch_time, std::nullopt);
+  const Config both = good({{"a.yaml", kLeast}, {"b.yaml", no}, {"c.yaml", off}});
+  EXPECT_EQ(both.purge.fence.fetch_time, std::nullopt);
+  EXPECT_EQ(both.purge.fence.hit_time, std::chrono::seconds(3));
+  EXPECT_EQ(good({{"a.yaml", kLeast}}, {{"PURGELINE__PURGE__FENCE", "off"}}).purge.fence.fetch_time,
+            std::nullopt);
+  EXPECT_EQ(load({{"a.yaml", kLeast}}, {{"PURGELINE__PURGE__FENCE", "on"}}).errors.size(), 1U);
+}
+
 TEST(ConfigErrors, AsJson) {
   const ConfigResult result = load({{"a.yaml", std::string(kLeast) + "io: \"\\e\"\n"}});
   EXPECT_EQ(
