@@ -25,7 +25,7 @@ Config config_of(const MockLog& log, bool paced, const std::array<std::uint16_t,
   std::string yaml = "state_dir: " + folder + "\nlog: {kafka: {brokers: [" + log.brokers +
                      "], topics: [purge], group: bench, start_at: earliest" +
                      (paced ? ", properties: {fetch.wait.max.ms: '10'}" : "") +
-                     "}}\npurge:\n  layers:\n";
+                     "}}\npurge:\n  fence: off\n  layers:\n";
   const char* names[] = {"backend", "frontend"};
   for (int i = 0; i < 2; ++i) {
     yaml += std::string("    - {name: ") + names[i] +

@@ -24,6 +24,14 @@ enum class CoalesceHow : std::uint8_t { opened, joined_waiting, joined_in_flight
 inline constexpr std::size_t kCoalesceHow = 4;
 [[nodiscard]] const char* coalesce_how_name(CoalesceHow how);
 
+// What became of an event's fence, and of a purge that a fence needs.
+enum class FenceHow : std::uint8_t { registered, shared, unregistered };
+inline constexpr std::size_t kFenceHow = 3;
+[[nodiscard]] const char* fence_how_name(FenceHow how);
+enum class FencePurge : std::uint8_t { sent, served };
+inline constexpr std::size_t kFencePurges = 2;
+[[nodiscard]] const char* fence_purge_name(FencePurge how);
+
 // The HTTP statuses that are counted by name: a cache's answer must not be able to make new labels.
 inline constexpr std::array<std::uint16_t, 14> kCountedStatuses{200, 204, 400, 403, 404, 405, 408,
                                                                 413, 414, 429, 500, 501, 502, 503};

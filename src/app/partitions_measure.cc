@@ -44,7 +44,7 @@ void Partitions::measure() {
     std::optional<WallTime> since = reading.ledger->oldest_unfinished();
     if (!since) since = reading.needed().time;
     if (end == finished.value()) since.reset();
-    if (catching_up) since = readings_.needed(partition->id).time;
+    if (catching_up) since = readings_.finished_time(partition->id);
     metrics.lag_seconds = since ? std::max(0.0, seconds_of(clock_.wall() - *since)) : 0;
     metrics.position =
         reading.cursor ? static_cast<double>(source_.position(*reading.cursor).value()) : 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/fence_options.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
@@ -21,13 +22,25 @@ CoalescerOptions coalescer_options(const PurgeConfig& config, const LogConfig& l
   std::size_t targets = 0;
   for (const LayerConfig& layer : config.layers) targets += layer.targets.size();
   CoalescerOptions options;
-  options.keys = static_cast<std::uint32_t>(config.coalesce.capacity);
+  options.keys = static_cast<std::uint32_t>(config.coalesce.capacity + config.fence.capacity);
   options.bytes = config.coalesce.bytes;
   // As wide as a layer can become by a reload; memory is made for what is used.
   options.joins = static_cast<std::uint32_t>(config.coalesce.capacity * kMaxTargets);
   options.targets = static_cast<std::uint32_t>(targets);
   options.window = config.coalesce.window;
+  options.lag = coalescing_lag(config);
   options.min_share = log.catch_up.min_share;
+  return options;
+}
+
+JourneyOptions journey_options(const PurgeConfig& config, LayerPlans::Layers layers) {
+  JourneyOptions options;
+  options.events = static_cast<std::uint32_t>(config.coalesce.capacity);
+  options.layer_deadline = config.layer_deadline;
+  options.layers = std::move(layers);
+  // Without fences a table of one, for a reload may bring them.
+  options.fences = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, config.fence.capacity));
+  options.fence_times = fence_times(config);
   return options;
 }
 
@@ -55,9 +68,7 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
       targets_(config.layers),
       router_(std::move(hosts), config.max_age),
       coalescer_(coalescer_options(config, log), seams.clock),
-      journeys_({static_cast<std::uint32_t>(config.coalesce.capacity), config.layer_deadline,
-                 targets_.layers()},
-                coalescer_, seams.clock, *this),
+      journeys_(journey_options(config, targets_.layers()), coalescer_, seams.clock, *this),
       probes_(coalescer_, kMaxTargets, seams.clock),
       dispatcher_(DispatchOptions{}, targets_.specs(), seams.transport, seams.resolver, seams.clock,
                   seams.random, probes_, *this),
@@ -81,10 +92,12 @@ void Pipeline::turn() {
   partitions_.poll();
   dead_letters_.poll();
   if (!dying_.empty()) give_dead_letters();
+  if (const auto step = journeys_.fences().end_step()) readings_.end_step(*step);
   read();
   journeys_.turn();
   for (const TargetId id : targets_.here()) probes_.set_state(id, dispatcher_.state(id));
   dispatcher_.turn();
+  readings_.release_samples(journeys_.fences().oldest_open());
   watch_targets();
   if (!targets_.leaving().empty()) see_off();
   partitions_.turn();
@@ -102,6 +115,7 @@ void Pipeline::read() {
   const std::uint64_t reserve =
       readings_.catching_up() ? config_.coalesce.capacity * catch_up_.min_share / 100 : 0;
   const std::uint64_t kept = reserve > backlog ? reserve - backlog : 0;
+  journeys_.fences().set_catching_up(readings_.catching_up(), catch_up_.min_share);
   for (std::size_t i = 0; i < count; ++i) {
     const Partitions::Partition& partition = partitions_[(next_partition_ + i) % count];
     const auto live = readings_.live(partition.id);
@@ -117,7 +131,8 @@ void Pipeline::read() {
     if (!catch_up || !readings_[*catch_up].cursor) continue;
     const std::uint64_t most = config_.coalesce.capacity / 2;
     const std::uint64_t used = journeys_.unfinished_backlog();
-    read(*catch_up, std::min(journeys_.room(), most > used ? most - used : 0),
+    const std::uint64_t fences = journeys_.fences().backlog_room();
+    read(*catch_up, std::min({journeys_.room(), most > used ? most - used : 0, fences}),
          std::max<std::size_t>(1, batch));
   }
   ++next_partition_;
@@ -169,7 +184,7 @@ void Pipeline::watch_targets() {
     fact.idle = coalescer_.waiting(id) == 0;
   }
   // Of the room there was: URLs are counted at their longest, so it may be far below the capacity.
-  const bool tight = journeys_.room() < room_of_all_ / 8;
+  const bool tight = journeys_.room() < room_of_all_ / 8 || journeys_.fences().tight();
   more_to_drop_ = false;
   for (const TargetId id : targets_.here()) {
     const Absences::Verdict verdict = absences_.judge(id, facts_, tight, clock_.now());
@@ -287,10 +302,12 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.event_time = event.dt ? event.dt : record.timestamp;
   input.targets = reading.targets;
   input.priority = reading.priority;
+  input.origin = {record.partition, record.offset};
   if (ShardWatches* const watching = watches()) {
     watching->on_accepted(event, input.ticket, input.targets);
   }
-  journeys_.accept(input);
+  if (journeys_.accept(input)) return;
+  readings_.owe_fence(reading_now_, record.offset);
 }
 
 void Pipeline::on_target_done(const EventTicket& ticket, TargetId target) {
@@ -333,7 +350,8 @@ void Pipeline::bury(DeliveryId id, const Outcome& outcome) {
   const auto found = coalescer_.find(id);
   CHECK(found.has_value());
   const Target& target = targets_[found->target];
-  if (found->some_event == kNone) {  // sent ahead: nobody's purge, so nobody misses it
+  const auto origin = origin_of(*found);
+  if (!origin) {  // sent ahead: nobody's purge, so nobody misses it
     CHECK(coalescer_.complete(id, outcome));
     return;
   }
@@ -342,16 +360,24 @@ void Pipeline::bury(DeliveryId id, const Outcome& outcome) {
               {"target", target.name},
               {"reason", attempt_result_name(outcome.result)},
               {"status", std::to_string(outcome.status)}});
-  dying_.push_back({next_dying_++, id, outcome, clock_.wall(), false});
+  dying_.push_back({next_dying_++, id, outcome, clock_.wall(), *origin, false});
   give_dead_letters();
+}
+
+// An event that the purge is for, or that its fence is for.
+std::optional<EventOrigin> Pipeline::origin_of(const Coalescer::InFlight& purge) const {
+  if (purge.some_event == kNone) {
+    return journeys_.fences().origin_of(purge.key, purge.target, purge.started);
+  }
+  const EventTicket ticket = journeys_.ticket(purge.some_event);
+  const Reading& reading = readings_[ticket.reading];
+  return EventOrigin{reading.partition, reading.ledger->offset_of(ticket.sequence)};
 }
 
 // Made only when the store takes it: with a full disk there may be many.
 DeadLetter Pipeline::letter_of(const Dying& dying) {
   const auto found = coalescer_.find(dying.id);
-  CHECK(found.has_value() && found->some_event != kNone);
-  const EventTicket ticket = journeys_.ticket(found->some_event);
-  const Reading& reading = readings_[ticket.reading];
+  CHECK(found.has_value());
   DeadLetter letter;
   letter.at = dying.at;
   letter.target = targets_[found->target].name;
@@ -361,8 +387,8 @@ DeadLetter Pipeline::letter_of(const Dying& dying) {
   letter.reason = attempt_result_name(dying.outcome.result);
   letter.status = dying.outcome.status;
   letter.attempts = dying.outcome.attempts;
-  letter.partition = partitions_.at(reading.partition).name;
-  letter.offset = reading.ledger->offset_of(ticket.sequence);
+  letter.partition = partitions_.at(dying.origin.partition).name;
+  letter.offset = dying.origin.offset;
   letter.event_id = found->text.event_id;
   return letter;
 }
@@ -461,6 +487,8 @@ void Pipeline::drain(MonoTime until) {
 bool Pipeline::drained() {
   CHECK(draining_);
   if (!dispatcher_.idle() || !dying_.empty()) return false;
+  // What has an open fence is read again by the next start: nobody waits for fences here.
+  readings_.release_samples(journeys_.fences().oldest_open());
   partitions_.update_watermarks();
   partitions_.commit_now();
   return partitions_.committed();

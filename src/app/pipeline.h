@@ -112,6 +112,7 @@ class Pipeline : public RecordSink,
     DeliveryId id;
     Outcome outcome;
     WallTime at;
+    EventOrigin origin;
     bool given{false};  // the store has it
   };
 
@@ -126,10 +127,12 @@ class Pipeline : public RecordSink,
   void change_targets(const TargetTable::Change& change);
   void see_off();
   void report_backlog();
+  void tell_fences();
   void finish_unpurged(Partitions::Partition& partition, const Record& record, EventOutcome outcome,
                        std::string_view id = {});
   void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);
   void bury(DeliveryId id, const Outcome& outcome);
+  [[nodiscard]] std::optional<EventOrigin> origin_of(const Coalescer::InFlight& purge) const;
   void give_dead_letters();
   [[nodiscard]] DeadLetter letter_of(const Dying& dying);
   void adapt_tick();
@@ -178,6 +181,7 @@ class Pipeline : public RecordSink,
   std::uint64_t room_of_all_{0};  // with nothing unfinished
   std::uint64_t held_room_{0};    // the room there was then
   bool stalled_{false};
+  bool fences_full_{false};
   MonoTime backlog_at_{};  // when the backlog was looked at last, and told last
   MonoTime backlog_told_{};
   std::uint64_t backlog_left_{0};

@@ -1,6 +1,7 @@
 // A changed configuration, applied to the stages under load.
 #include <utility>
 
+#include "app/fence_options.h"
 #include "app/pipeline.h"
 #include "purgeline/check.h"
 
@@ -16,6 +17,7 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
                                     HostMatcher& hosts) {
   CHECK(config.coalesce.capacity == config_.coalesce.capacity);
   CHECK(config.coalesce.bytes == config_.coalesce.bytes);
+  CHECK(config.fence.capacity == config_.fence.capacity);
   if (draining_) return Reloaded::later;
   const std::optional<TargetTable::Change> change = targets_.plan(config.layers);
   if (!change) return targets_.leaving().empty() ? Reloaded::impossible : Reloaded::later;
@@ -25,6 +27,8 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
   router_.change(std::move(hosts), config.max_age);
   journeys_.set_layer_deadline(config.layer_deadline);
   coalescer_.set_window(config.coalesce.window);
+  coalescer_.set_lag(coalescing_lag(config));
+  journeys_.fences().set_times(fence_times(config));
   coalescer_.set_min_share(log.catch_up.min_share);
   absences_.set_behind_after(config.behind_after);
   partitions_.change(partition_options(config, log));

@@ -35,6 +35,12 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   metrics_.cold = partitions_.cold() ? 1 : 0;
   metrics_.coalesced = coalescer_.counts();
   metrics_.sent_ahead = journeys_.sent_ahead();
+  const Fences& fences = journeys_.fences();
+  metrics_.fences_open = fences.open();
+  metrics_.fences_capacity = fences.capacity();
+  metrics_.fences_oldest = static_cast<double>(fences.oldest_age().count()) * 1e-9;
+  metrics_.fence_events = fences.counts().events;
+  metrics_.fence_purges = fences.counts().purges;
   metrics_.dead_letters_waiting = static_cast<double>(dying_.size());
   metrics_.log_errors = partitions_.log_errors();
   out.shard = metrics_;
@@ -135,6 +141,11 @@ std::vector<ReadyCheck> Pipeline::readiness() {
       {"nobody behind", behind.empty(), behind.empty() ? "all targets are purged live" : behind});
   checks.push_back({"not stalled", !stalled_,
                     stalled_ ? "dead letters cannot be written and the table is full" : "reading"});
+  const bool full = journeys_.fences().full();
+  checks.push_back({"fences", !full,
+                    full ? "the table is full (purge.fence.capacity): events are purged, but read "
+                           "again for their fences"
+                         : "every event's fence is registered"});
   checks.push_back({"dead letters", !dead_letter_trouble_,
                     dead_letter_trouble_ ? dead_letter_why_ : "writable"});
   const std::string commit = partitions_.commit_trouble();
@@ -143,10 +154,24 @@ std::vector<ReadyCheck> Pipeline::readiness() {
   return checks;
 }
 
+void Pipeline::tell_fences() {
+  const bool full = journeys_.fences().full();
+  if (full == std::exchange(fences_full_, full)) return;
+  if (full) {
+    log_.write(LogLevel::error, "fences full",
+               {{"open", std::to_string(journeys_.fences().open())},
+                {"effect", "events are purged, and read again later for their fences"}});
+  } else {
+    log_.write(LogLevel::info, "fences have room",
+               {{"open", std::to_string(journeys_.fences().open())}});
+  }
+}
+
 // How fast the backlog shrinks, and a line now and then for who waits for its end.
 void Pipeline::report_backlog() {
   const Duration passed = clock_.now() - backlog_at_;
   if (passed < std::chrono::seconds(1)) return;
+  tell_fences();
   const std::uint64_t left = partitions_.backlog();
   const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
   const double rate = done * 1e9 / static_cast<double>(passed.count());

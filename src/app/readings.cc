@@ -37,6 +37,7 @@ const Readings::Partition* Readings::find(PartitionId partition) const {
 }
 
 std::uint32_t Readings::add(std::unique_ptr<Reading> reading) {
+  reading->released = reading->needed();
   const auto free = std::find(readings_.begin(), readings_.end(), nullptr);
   const auto number = static_cast<std::uint32_t>(free - readings_.begin());
   if (free == readings_.end())
@@ -144,16 +145,19 @@ void Readings::leave_out(TargetId target) {
     Reading& reading = *readings_[i];
     if ((reading.targets & mask_of(target)) == 0) continue;
     Partition& partition = at(reading.partition);
-    const Offset missed = reading.ledger->target_watermark(target);
+    // Its fences are dropped, so what it has had may lack them.
+    Ledger::Watermark missed = released(reading);
+    const Offset unfinished = reading.ledger->target_watermark(target);
+    missed.offset = fences_open_ ? std::min(missed.offset, unfinished) : unfinished;
     if (reading.priority == Priority::live) {
-      partition.away[target] = {missed, reading.needed().time};
+      partition.away[target] = {missed.offset, missed.time};
       continue;
     }
     const Offset end = reading.cursor ? *reading.to : reading.ledger->next();
     // Nobody is left whom it was opened for; what lies behind them is read again with them.
     const bool last = (reading.owed_to & ~left_out_) == 0;
     const bool unread = last && reading.unread && reading.cursor;
-    owe(partition, {mask_of(target), missed, end, reading.needed().time, unread});
+    owe(partition, {mask_of(target), missed.offset, end, missed.time, unread});
     if (last) close_cursor(reading);
   }
 }
@@ -259,9 +263,8 @@ void Readings::owe_all(MonoTime now) {
     const bool live = reading->priority == Priority::live;
     const TargetMask whom = live ? all_ : with_layers_behind(reading->owed_to);
     if (!live && reading->cursor) reading->owed_to = whom & ~left_out_;
-    if (reading->ledger->unfinished_span() == 0) continue;
     Partition& partition = at(reading->partition);
-    const Ledger::Watermark from = reading->needed();
+    const Ledger::Watermark from = released(*reading);
     owe(partition, {whom, from.offset, reading->ledger->next(), from.time, true});
   }
 }
@@ -302,6 +305,48 @@ void Readings::owe(Partition& partition, const Owed& range) {
   partition.owed.erase(partition.owed.begin() + static_cast<std::ptrdiff_t>(nearest) + 1);
 }
 
+// ---- fences
+
+void Readings::owe_fence(std::uint32_t number, Offset offset) {
+  const Reading& reading = (*this)[number];
+  const TargetMask targets = reading.targets & ~left_out_;  // the others are owed it anyway
+  owe(at(reading.partition), {targets, offset, offset.next(), reading.needed().time, false});
+}
+
+void Readings::end_step(std::uint64_t step) {
+  if (!fences_open_) return;
+  for (auto& reading : readings_) {
+    if (!reading || !reading->counts) continue;
+    const Ledger::Watermark mark = reading->needed();
+    auto& samples = reading->samples;
+    const Offset known = samples.empty() ? reading->released.offset : samples.back().mark.offset;
+    if (mark.offset == known) continue;
+    // The older ones can be released sooner; the newest comes with whatever is newer.
+    if (samples.size() == kMostSamples) samples.pop_back();
+    samples.push_back({step, mark});
+  }
+}
+
+void Readings::release_samples(std::optional<std::uint64_t> oldest_open) {
+  fences_open_ = oldest_open.has_value();
+  for (auto& reading : readings_) {
+    if (!reading) continue;
+    if (!fences_open_) {
+      reading->samples.clear();
+      reading->released = reading->needed();
+    }
+    while (!reading->samples.empty() && reading->samples.front().step < *oldest_open) {
+      reading->released = reading->samples.front().mark;
+      reading->samples.pop_front();
+    }
+  }
+}
+
+bool Readings::done(const Reading& reading) const {
+  if (reading.cursor || reading.ledger->unfinished_span() > 0) return false;
+  return !reading.counts || released(reading).offset == reading.ledger->watermark().offset;
+}
+
 void Readings::turn() {
   for (std::uint32_t i = 0; i < partitions_.size(); ++i) {
     Partition& partition = partitions_[i];
@@ -318,7 +363,7 @@ void Readings::turn() {
     }
   }
   for (auto& reading : readings_) {
-    if (reading && !reading->cursor && reading->ledger->unfinished_span() == 0) reading.reset();
+    if (reading && done(*reading)) reading.reset();
   }
 }
 
@@ -358,22 +403,31 @@ bool Readings::catching_up() const {
                      [](const Partition& partition) { return partition.catch_up.has_value(); });
 }
 
-Ledger::Watermark Readings::needed(PartitionId id) const {
+// `mark_of`: what a reading has done.
+template <class MarkOf>
+Ledger::Watermark Readings::lowest(PartitionId id, MarkOf mark_of) const {
   const Partition* partition = find(id);
   CHECK(partition != nullptr && partition->live);
-  Ledger::Watermark lowest = (*this)[*partition->live].needed();
+  Ledger::Watermark lowest = mark_of((*this)[*partition->live]);
   const auto consider = [&lowest](Offset offset, std::optional<WallTime> time) {
     if (offset < lowest.offset) lowest = {offset, time};
   };
   for (const auto& reading : readings_) {
-    if (!reading || !reading->counts || reading->partition != id) continue;
-    const Ledger::Watermark mark = reading->needed();
-    const bool done = !reading->cursor && reading->ledger->unfinished_span() == 0;
-    if (!done) consider(mark.offset, mark.time);
+    if (!reading || !reading->counts || reading->partition != id || done(*reading)) continue;
+    const Ledger::Watermark mark = mark_of(*reading);
+    consider(mark.offset, mark.time);
   }
   for (const Owed& owed : partition->owed) consider(owed.from, owed.began);
   for (const auto& [target, away] : partition->away) consider(away.from, away.began);
   return lowest;
+}
+
+Ledger::Watermark Readings::needed(PartitionId id) const {
+  return lowest(id, [this](const Reading& reading) { return released(reading); });
+}
+
+std::optional<WallTime> Readings::finished_time(PartitionId id) const {
+  return lowest(id, [](const Reading& reading) { return reading.needed(); }).time;
 }
 
 std::uint64_t Readings::backlog(PartitionId id) const {

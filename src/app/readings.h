@@ -5,15 +5,20 @@
 //         a partition begins, the Pipeline which targets are behind.
 // Thread: the shard's.
 // Bound:  per partition one live reading, one catch-up reading, and kMostOwed ranges; those that
-//         end are kept until their last event is settled.
+//         end are kept until their last event is settled and its fences are answered.
 //
 // Purges are idempotent and newer ones cover older ones, so ranges can be read side by side and in
 // any order. A range that was read for some targets only is owed to the others, and to the layers
 // behind each of them: those may have been filled again from its old copies.
+//
+// What is finished is committed, or said not to be owed any more, only when the fences of what
+// arrived until then have been answered as well: a sample of what is finished is taken at the end
+// of each step of time, and released when no step up to it has an open fence.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,8 +44,16 @@ struct Reading {
   MonoTime floor{MonoTime::min()};
   std::optional<WallTime> began;  // time of the last event before it
   std::unique_ptr<Ledger> ledger;
+  // What was finished at the end of a step of time in which a fence may be open yet, oldest first;
+  // and what was finished before the oldest step that has one.
+  struct Sample {
+    std::uint64_t step{0};
+    Ledger::Watermark mark;
+  };
+  std::deque<Sample> samples;
+  Ledger::Watermark released;
 
-  // Everything below is finished, for the commit.
+  // Everything below is finished.
   [[nodiscard]] Ledger::Watermark needed() const {
     Ledger::Watermark mark = ledger->watermark();
     if (!mark.time) mark.time = began;
@@ -51,6 +64,7 @@ struct Reading {
 class Readings {
  public:
   static constexpr std::size_t kMostOwed = 32;
+  static constexpr std::size_t kMostSamples = 32;
 
   // `layers`: in refill order.
   Readings(Source& source, const std::vector<std::vector<TargetId>>& layers,
@@ -81,6 +95,14 @@ class Readings {
   // it has concerned, and every purge for it starts after `now`.
   void owe_all(MonoTime now);
 
+  // The event at `offset`, which a reading has just noted, is to be read again for its fence.
+  void owe_fence(std::uint32_t reading, Offset offset);
+
+  // A step of time has ended, before anything of the next one arrived.
+  void end_step(std::uint64_t step);
+  // The oldest step that has an open fence; empty when none is open.
+  void release_samples(std::optional<std::uint64_t> oldest_open);
+
   // Opens what is owed, ends what is done.
   void turn();
 
@@ -96,6 +118,8 @@ class Readings {
   [[nodiscard]] bool catching_up() const;
   // The position that is to be committed. REQUIRES: the partition has a live reading.
   [[nodiscard]] Ledger::Watermark needed(PartitionId partition) const;
+  // The time of the last event before which all is finished, whether its fence is open or not.
+  [[nodiscard]] std::optional<WallTime> finished_time(PartitionId partition) const;
   // Offsets that a backlog still has to read: of the catch-up and of all that is owed to targets
   // which are there.
   [[nodiscard]] std::uint64_t backlog(PartitionId partition) const;
@@ -130,12 +154,19 @@ class Readings {
   void set_layers(const std::vector<std::vector<TargetId>>& layers);
   void release(TargetId target, TargetMask behind);
   void join_unread(TargetMask added);
+  [[nodiscard]] Ledger::Watermark released(const Reading& reading) const {
+    return fences_open_ ? reading.released : reading.needed();
+  }
+  [[nodiscard]] bool done(const Reading& reading) const;
+  template <class MarkOf>
+  [[nodiscard]] Ledger::Watermark lowest(PartitionId partition, MarkOf mark_of) const;
 
   Source& source_;
   const std::size_t ledger_capacity_;
   std::vector<TargetMask> layers_;
   TargetMask all_{0};
   TargetMask left_out_{0};
+  bool fences_open_{false};
   std::array<MonoTime, kMaxTargets> returned_;
   std::vector<std::unique_ptr<Reading>> readings_;  // empty places are used again
   std::vector<Partition> partitions_;               // by PartitionId

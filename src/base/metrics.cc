@@ -14,6 +14,20 @@ const char* coalesce_how_name(CoalesceHow how) {
   return names[at];
 }
 
+const char* fence_how_name(FenceHow how) {
+  static constexpr std::array<const char*, kFenceHow> names{"registered", "shared", "unregistered"};
+  const auto at = static_cast<std::size_t>(how);
+  CHECK(at < names.size());
+  return names[at];
+}
+
+const char* fence_purge_name(FencePurge how) {
+  static constexpr std::array<const char*, kFencePurges> names{"sent", "served"};
+  const auto at = static_cast<std::size_t>(how);
+  CHECK(at < names.size());
+  return names[at];
+}
+
 std::size_t status_index(std::uint16_t status) {
   const auto* found = std::find(kCountedStatuses.begin(), kCountedStatuses.end(), status);
   return static_cast<std::size_t>(found - kCountedStatuses.begin());

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint32_t kSlotChunk = 1024;  // keys
 // Their numbers leave room for the probes' (app/target_probes.h).
-constexpr std::uint32_t kMostKeys = 100'000'000;
+constexpr std::uint32_t kMostKeys = 110'000'000;
 static_assert(kMostKeys < (UINT32_MAX - 1024) / kMaxTargets);
 
 }  // namespace
@@ -103,13 +103,13 @@ Coalescer::Want Coalescer::want(TargetId target, std::uint32_t key, MonoTime ver
     count(CoalesceHow::joined_waiting);
     return {CoalesceHow::joined_waiting};
   }
-  if (slot.in_flight && slot.started > version) {
+  if (slot.in_flight && slot.started > version + options_.lag) {
     join(slot.flying_joins, event);
     slot.flew_live = slot.flew_live || priority == Priority::live;
     count(CoalesceHow::joined_in_flight);
     return {CoalesceHow::joined_in_flight};
   }
-  if (slot.good_start > version) {
+  if (slot.good_start > version + options_.lag) {
     count(CoalesceHow::covered);
     return {CoalesceHow::covered, slot.good_answer};
   }
@@ -130,6 +130,27 @@ bool Coalescer::want_ahead(TargetId target, std::uint32_t key, MonoTime version,
   }
   open(at, priority);
   return true;
+}
+
+bool Coalescer::want_since(TargetId target, std::uint32_t key, MonoTime due, Priority priority) {
+  CHECK(keys_.held(key) && due <= clock_.now());
+  if (line(target).left_out) return false;
+  const std::uint32_t at = number(target, key);
+  Slot& slot = make_slot(at);
+  if (slot.waiting) {
+    if (priority == Priority::live) promote(at);
+    return false;
+  }
+  if ((slot.in_flight && slot.started >= due) || slot.good_start >= due) return false;
+  open(at, priority);
+  return true;
+}
+
+std::optional<MonoTime> Coalescer::good_since(TargetId target, std::uint32_t key,
+                                              MonoTime due) const {
+  const Slot* slot = line(target).find(key);
+  if (slot == nullptr || slot->good_start == kNever || slot->good_start < due) return std::nullopt;
+  return slot->good_answer;
 }
 
 void Coalescer::join(std::uint32_t& list, std::uint32_t event) {
@@ -325,6 +346,10 @@ void Coalescer::drop(std::uint32_t number) {
   slot.forget_attempts();
   let_go(slot.waiting_joins,
          [&](std::uint32_t event) { sink_->on_left_out(event, target_of(number)); });
+  if (keys_.first_fence(key_of(number)) != kNone) {
+    key_sink_->on_dropped(key_of(number), target_of(number),
+                          slot.in_flight ? slot.started : kNever);
+  }
   keys_.release(key_of(number));
 }
 
@@ -340,7 +365,8 @@ std::optional<Coalescer::InFlight> Coalescer::find(DeliveryId id) {
   if (slot == nullptr) return std::nullopt;
   const std::uint32_t event =
       slot->flying_joins == kNone ? kNone : joins_[slot->flying_joins].event;
-  return InFlight{target_of(id.slot), keys_.text(key_of(id.slot)), event};
+  return InFlight{target_of(id.slot), keys_.text(key_of(id.slot)), event, key_of(id.slot),
+                  slot->started};
 }
 
 bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
@@ -358,6 +384,10 @@ bool Coalescer::complete(DeliveryId id, const Outcome& outcome) {
     slot->good_answer = now;
   }
   slot->forget_attempts();
+  if (keys_.first_fence(key_of(id.slot)) != kNone) {
+    key_sink_->on_purged(key_of(id.slot), target_of(id.slot), slot->started,
+                         is_dead(outcome.result));
+  }
   unpark(id.slot);
   let_go(slot->flying_joins, [&](std::uint32_t event) {
     sink_->on_settled(event, target_of(id.slot), now, is_dead(outcome.result));

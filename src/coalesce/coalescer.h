@@ -31,11 +31,12 @@
 namespace purgeline {
 
 struct CoalescerOptions {
-  std::uint32_t keys{0};        // capacity in keys
-  std::uint64_t bytes{0};       // capacity in bytes of URLs
-  std::uint32_t joins{0};       // events that may wait, times the widest layer
-  std::uint32_t targets{0};     // those that there are from the start, from 0; others are added
-  Duration window{0};           // least time between the starts of two purges of one slot
+  std::uint32_t keys{0};     // capacity in keys
+  std::uint64_t bytes{0};    // capacity in bytes of URLs
+  std::uint32_t joins{0};    // events that may wait, times the widest layer
+  std::uint32_t targets{0};  // those that there are from the start, from 0; others are added
+  Duration window{0};        // least time between the starts of two purges of one slot
+  Duration lag{0};           // a purge covers only what is older than its start by more than this
   std::uint32_t min_share{10};  // percent of the purges that a backlog gets beside live events
 };
 
@@ -51,10 +52,22 @@ class SettleSink {
   virtual void on_left_out(std::uint32_t event, TargetId target) = 0;
 };
 
+// Told what becomes of the purges of a key that has fences, before those who share them are.
+class KeySink {
+ public:
+  virtual ~KeySink() = default;
+  // One that was started then was answered well now, or is dead.
+  virtual void on_purged(std::uint32_t key, TargetId target, MonoTime started, bool dead) = 0;
+  // One that waited will not come, because its target is left out. `flying_since`: the start of
+  // another that is in flight.
+  virtual void on_dropped(std::uint32_t key, TargetId target, MonoTime flying_since) = 0;
+};
+
 class Coalescer : public DeliveryQueue {
  public:
   Coalescer(const CoalescerOptions& options, Clock& clock);
   void set_sink(SettleSink& sink) { sink_ = &sink; }
+  void set_key_sink(KeySink& sink) { key_sink_ = &sink; }
 
   // ---- targets that come and go
   // REQUIRES: there is none with this number.
@@ -64,12 +77,17 @@ class Coalescer : public DeliveryQueue {
   // Nothing waits for it, and nothing is in flight.
   [[nodiscard]] bool idle(TargetId target) const;
   void set_window(Duration window) { options_.window = window; }
+  void set_lag(Duration lag) { options_.lag = lag; }
   void set_min_share(std::uint32_t percent) { options_.min_share = percent; }
 
   // ---- keys
   // REQUIRES: key_room() > 0. One user more; release() ends it.
   std::uint32_t hold(const Key& key, const KeyText& text);
+  void share(std::uint32_t key) { keys_.add_user(key); }
   void release(std::uint32_t key) { keys_.release(key); }
+  // Where the fences of the key begin, for the key sink.
+  [[nodiscard]] std::uint32_t& first_fence(std::uint32_t key) { return keys_.first_fence(key); }
+  [[nodiscard]] std::uint64_t byte_room() const { return keys_.byte_room(); }
   [[nodiscard]] std::uint64_t key_room() const { return keys_.room(); }
   [[nodiscard]] std::uint32_t join_room() const { return joins_.room(); }
 
@@ -85,11 +103,17 @@ class Coalescer : public DeliveryQueue {
   // A purge that settles nothing: sent because the layer before does not answer. False when one
   // that starts after `version` is already there, or the target is left out.
   bool want_ahead(TargetId target, std::uint32_t key, MonoTime version, Priority priority);
+  // For a fence: as want_ahead(), for a purge that starts at `due` or later. REQUIRES: it is due.
+  bool want_since(TargetId target, std::uint32_t key, MonoTime due, Priority priority);
+  // When the last good purge was answered, if it started at `due` or later.
+  [[nodiscard]] std::optional<MonoTime> good_since(TargetId target, std::uint32_t key,
+                                                   MonoTime due) const;
 
   // ---- targets that are behind
   // Nobody wants anything of the target from now on. What waits for it is dropped by drop_some(),
   // and what fails in flight at once.
   void leave_out(TargetId target);
+  [[nodiscard]] bool left_out(TargetId target) const { return line(target).left_out; }
   // Drops up to `most` of what waits for a target that is left out; true when there may be more.
   // What waits for the end of an attempt in flight is dropped at that end.
   bool drop_some(TargetId target, std::size_t most);
@@ -104,6 +128,8 @@ class Coalescer : public DeliveryQueue {
     TargetId target;
     KeyText text;
     std::uint32_t some_event;  // one event that shares it, kNone when it settles nothing
+    std::uint32_t key;
+    MonoTime started;
   };
   [[nodiscard]] std::optional<InFlight> find(DeliveryId id);
   // Ends an attempt. A dead outcome ends it for good: the caller has the dead letter on disk. False
@@ -205,6 +231,7 @@ class Coalescer : public DeliveryQueue {
   CoalescerOptions options_;
   Clock& clock_;
   SettleSink* sink_{nullptr};
+  KeySink* key_sink_{nullptr};
   KeyTable keys_;
   Pool<Join> joins_;
   std::array<std::unique_ptr<Line>, kMaxTargets> lines_;  // by TargetId; empty: no such target

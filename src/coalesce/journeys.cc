@@ -12,44 +12,13 @@ Journeys::Journeys(JourneyOptions options, Coalescer& coalescer, Clock& clock, J
       coalescer_(coalescer),
       clock_(clock),
       sink_(sink),
+      plans_(std::move(options_.layers)),
+      fences_(options_.fences, options_.fence_times, plans_, coalescer, clock, *this),
       events_(options_.events) {
-  take_plan(0, std::move(options_.layers));
   coalescer_.set_sink(*this);
 }
 
-// ---- the layers
-
-void Journeys::take_plan(std::size_t number, std::vector<std::vector<TargetId>> layers) {
-  CHECK(!layers.empty() && layers.size() < 256 && plans_[number].events == 0);
-  plans_[number].layers = std::move(layers);
-  plan_ = static_cast<std::uint8_t>(number);
-  widest_ = 1;
-  for (std::size_t i = 0; i < kMostPlans; ++i) {
-    if (i != plan_ && plans_[i].events == 0) plans_[i].layers.clear();
-    for (const auto& layer : plans_[i].layers) {
-      CHECK(!layer.empty() && layer.size() <= kMaxTargets);
-      widest_ = std::max(widest_, static_cast<std::uint32_t>(layer.size()));
-    }
-  }
-}
-
-bool Journeys::change_layers(std::vector<std::vector<TargetId>> layers) {
-  if (layers == plans_[plan_].layers) return true;
-  std::size_t number = 0;
-  while (number < kMostPlans && plans_[number].events > 0) ++number;
-  if (number == kMostPlans) return false;
-  take_plan(number, std::move(layers));
-  return true;
-}
-
-bool Journeys::refers(TargetId target) const {
-  return std::any_of(plans_.begin(), plans_.end(), [this, target](const Plan& plan) {
-    if (plan.events == 0 && &plan != &plans_[plan_]) return false;
-    return std::any_of(plan.layers.begin(), plan.layers.end(), [target](const auto& layer) {
-      return std::find(layer.begin(), layer.end(), target) != layer.end();
-    });
-  });
-}
+// ---- targets
 
 void Journeys::remove(TargetId target) {
   if ((left_out_ & mask_of(target)) == 0) leave_out(target);
@@ -68,10 +37,10 @@ void Journeys::forget(TargetId target) {
 
 std::uint64_t Journeys::room() const {
   return std::min<std::uint64_t>(
-      {events_.room(), coalescer_.key_room(), coalescer_.join_room() / widest_});
+      {events_.room(), coalescer_.key_room(), coalescer_.join_room() / plans_.widest()});
 }
 
-void Journeys::accept(const JourneyInput& input) {
+bool Journeys::accept(const JourneyInput& input) {
   CHECK(room() > 0);
   CHECK(input.version <= clock_.now());
   const std::uint32_t index = events_.take();
@@ -86,10 +55,15 @@ void Journeys::accept(const JourneyInput& input) {
   event.priority = input.priority;
   CHECK(event.targets != 0);
   if (event.priority == Priority::catch_up) ++backlog_;
-  event.plan = plan_;
-  ++plans_[plan_].events;
+  event.plan = plans_.current();
+  plans_.use(event.plan);
   event.key = coalescer_.hold(input.key, input.text);
+  // Before its purge is written, also when it needs none.
+  const auto fence =
+      fences_.owe({event.key, event.version, event.targets, event.priority, input.origin});
+  if (fence && event.priority == Priority::catch_up) event.fence = *fence;
   enter_layers(index);
+  return fence.has_value();
 }
 
 // False when the target has nothing to do with the event any more. That a target is left out is
@@ -121,6 +95,10 @@ void Journeys::enter_layers(std::uint32_t index) {
   Event& event = events_[index];
   for (; event.layer < layers_of(event).size(); ++event.layer) {
     CHECK(!event.timed && event.pending == 0);
+    if (fences_.waits(event.fence, event.layer)) {
+      event.parked_before = fences_.park(event.fence, index);
+      return;
+    }
     event.answered = event.version;
     event.ahead = 0;
     for (const TargetId target : layers_of(event)[event.layer]) {
@@ -140,6 +118,13 @@ void Journeys::on_settled(std::uint32_t index, TargetId target, MonoTime answere
   event.answered = std::max(event.answered, answered);
   event.dead = event.dead || dead;
   target_settled(index, target);
+}
+
+void Journeys::on_fence_due(std::uint32_t newest_event) {
+  for (std::uint32_t at = newest_event; at != kNone;) {
+    const std::uint32_t index = std::exchange(at, events_[at].parked_before);
+    enter_layers(index);
+  }
 }
 
 // The version goes on without this target's answer: when it is back, the layers after it are
@@ -184,7 +169,7 @@ void Journeys::finish(std::uint32_t index) {
   if (event.priority == Priority::catch_up) --backlog_;
   if (event.has_time) finished.event_time = event.event_time;
   coalescer_.release(event.key);
-  --plans_[event.plan].events;
+  plans_.release(event.plan);
   events_.give(index);
   sink_.on_finished(finished);
 }
@@ -208,6 +193,7 @@ void Journeys::stop_deadline(std::uint32_t index) {
 }
 
 void Journeys::turn() {
+  fences_.turn();
   for (std::uint32_t index = kNone; (index = deadlines_.first()) != kNone;) {
     if (events_[index].waits_since + options_.layer_deadline > clock_.now()) return;
     stop_deadline(index);
@@ -228,8 +214,10 @@ void Journeys::send_ahead(std::uint32_t index) {
 }
 
 std::optional<MonoTime> Journeys::next_due() const {
-  if (deadlines_.first() == kNone) return std::nullopt;
-  return events_[deadlines_.first()].waits_since + options_.layer_deadline;
+  std::optional<MonoTime> due = fences_.next_due();
+  if (deadlines_.first() == kNone) return due;
+  const MonoTime ahead = events_[deadlines_.first()].waits_since + options_.layer_deadline;
+  return due ? std::min(*due, ahead) : ahead;
 }
 
 }  // namespace purgeline

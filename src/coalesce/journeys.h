@@ -12,6 +12,9 @@
 // A layer that does not settle an event within `layer_deadline` does not hold the next one back any
 // longer: a purge is sent ahead there. It settles nothing; the event still owes its ordinary purge
 // there.
+//
+// An event of a backlog whose purges have been its fences so far does not go on to the next layer
+// before its fence does: one purge is both there.
 #pragma once
 
 #include <array>
@@ -20,7 +23,9 @@
 #include <vector>
 
 #include "coalesce/coalescer.h"
+#include "coalesce/fences.h"
 #include "coalesce/index_list.h"
+#include "coalesce/layer_plans.h"
 #include "coalesce/pool.h"
 #include "purgeline/clock.h"
 #include "purgeline/event.h"
@@ -41,6 +46,7 @@ struct JourneyInput {
   std::optional<WallTime> event_time;
   TargetMask targets{0};  // those that it is for; one that is left out may be among them
   Priority priority{Priority::live};
+  EventOrigin origin{};
 };
 
 struct FinishedEvent {
@@ -65,9 +71,11 @@ struct JourneyOptions {
   std::uint32_t events{0};
   Duration layer_deadline{0};
   std::vector<std::vector<TargetId>> layers;  // in refill order, none empty
+  std::uint32_t fences{1};                    // that may be due at once
+  FenceTimes fence_times{};
 };
 
-class Journeys : public SettleSink {
+class Journeys : public SettleSink, public FenceWaiter {
  public:
   Journeys(JourneyOptions options, Coalescer& coalescer, Clock& clock, JourneySink& sink);
 
@@ -77,10 +85,10 @@ class Journeys : public SettleSink {
   [[nodiscard]] std::uint32_t unfinished_backlog() const { return backlog_; }
   // Events whose current layer waits for the target.
   [[nodiscard]] std::uint32_t pending(TargetId target) const { return pending_[target.value()]; }
-  // REQUIRES: room() > 0.
-  void accept(const JourneyInput& input);
+  // REQUIRES: room() > 0. False: its fence found no room, so the event has to be read again for it.
+  bool accept(const JourneyInput& input);
 
-  // Sends ahead what the layer deadline has come for.
+  // Sends ahead what the layer deadline has come for, and fences.
   void turn();
   [[nodiscard]] std::optional<MonoTime> next_due() const;
   [[nodiscard]] std::uint64_t sent_ahead() const { return sent_ahead_; }
@@ -94,20 +102,25 @@ class Journeys : public SettleSink {
   // Other layers, or other targets in them, for the events that are accepted from now on. Those in
   // flight go on through the layers that there were when they came. False, and nothing is changed:
   // events of too many former changes are in flight yet.
-  [[nodiscard]] bool change_layers(std::vector<std::vector<TargetId>> layers);
+  [[nodiscard]] bool change_layers(std::vector<std::vector<TargetId>> layers) {
+    return plans_.change(std::move(layers));
+  }
   void set_layer_deadline(Duration deadline) { options_.layer_deadline = deadline; }
   // Nobody waits for the target any more, and nobody owes it anything. REQUIRES: the current layers
   // are without it.
   void remove(TargetId target);
-  // Events in flight may name it yet.
-  [[nodiscard]] bool refers(TargetId target) const;
+  // Events in flight, or fences, may name it yet.
+  [[nodiscard]] bool refers(TargetId target) const { return plans_.refers(target); }
   // Its number may be given to another. REQUIRES: it was removed, and nobody refers to it.
   void forget(TargetId target);
 
   void on_settled(std::uint32_t event, TargetId target, MonoTime answered, bool dead) override;
   void on_left_out(std::uint32_t event, TargetId target) override;
+  void on_fence_due(std::uint32_t newest_event) override;
   // The ticket of an event that shares a delivery in flight.
   [[nodiscard]] EventTicket ticket(std::uint32_t event) const { return events_[event].ticket; }
+  [[nodiscard]] Fences& fences() { return fences_; }
+  [[nodiscard]] const Fences& fences() const { return fences_; }
 
  private:
   struct Event {
@@ -120,6 +133,8 @@ class Journeys : public SettleSink {
     std::uint32_t key{kNone};
     TargetMask targets{0};
     ListPlace place;  // in the list of deadlines
+    FenceRef fence;   // of an event of a backlog
+    std::uint32_t parked_before{kNone};
     std::uint8_t plan{0};
     std::uint8_t layer{0};
     std::uint8_t pending{0};  // targets of the current layer that have not settled it
@@ -131,16 +146,8 @@ class Journeys : public SettleSink {
     Priority priority{Priority::live};
   };
 
-  // Layers, and how many events are on their way through them.
-  struct Plan {
-    std::vector<std::vector<TargetId>> layers;
-    std::uint32_t events{0};
-  };
-  static constexpr std::size_t kMostPlans = 8;
-
-  void take_plan(std::size_t plan, std::vector<std::vector<TargetId>> layers);
-  [[nodiscard]] const std::vector<std::vector<TargetId>>& layers_of(const Event& event) const {
-    return plans_[event.plan].layers;
+  [[nodiscard]] const LayerPlans::Layers& layers_of(const Event& event) const {
+    return plans_.layers(event.plan);
   }
   [[nodiscard]] bool want(std::uint32_t index, TargetId target);
   void target_settled(std::uint32_t index, TargetId target);
@@ -154,9 +161,8 @@ class Journeys : public SettleSink {
   Coalescer& coalescer_;
   Clock& clock_;
   JourneySink& sink_;
-  std::array<Plan, kMostPlans> plans_;
-  std::uint8_t plan_{0};     // of new events
-  std::uint32_t widest_{1};  // layer of any plan
+  LayerPlans plans_;
+  Fences fences_;
   Pool<Event> events_;
   IndexList<Event, &Event::place> deadlines_{events_};  // earliest first
   std::uint64_t sent_ahead_{0};

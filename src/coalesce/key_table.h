@@ -44,8 +44,17 @@ class KeyTable {
   // REQUIRES: the record has users.
   [[nodiscard]] KeyText text(std::uint32_t index);
   [[nodiscard]] bool held(std::uint32_t index) const { return records_[index].users > 0; }
+  // A number that belongs to the key, kNone when it is made: where its fences begin.
+  [[nodiscard]] std::uint32_t& first_fence(std::uint32_t index) {
+    return records_[index].first_fence;
+  }
+  [[nodiscard]] std::uint32_t first_fence(std::uint32_t index) const {
+    return records_[index].first_fence;
+  }
   // How many new keys are certain to fit.
   [[nodiscard]] std::uint64_t room() const;
+  // How many texts of any length are certain to fit.
+  [[nodiscard]] std::uint64_t byte_room() const { return slab_.room(); }
   [[nodiscard]] std::uint64_t used_bytes() const { return slab_.used_bytes(); }
   [[nodiscard]] std::uint32_t size() const { return records_.used(); }
 
@@ -54,6 +63,7 @@ class KeyTable {
     Key key;
     Slab::Block block;
     std::uint32_t users{0};
+    std::uint32_t first_fence{kNone};
     std::uint16_t host_size{0};
     std::uint16_t path_size{0};
     std::uint16_t id_size{0};

@@ -83,7 +83,7 @@ Config config_for(const Cache& cache, const std::string& folder) {
   const std::pair<std::string, std::string> text{
       "test.yaml", "state_dir: " + folder +
                        "\nlog: {journal: {}}\n"
-                       "purge: {layers: [{name: one, connections: 1, targets: ['"
+                       "purge: {fence: off, layers: [{name: one, connections: 1, targets: ['"
                        "127.0.0.1:" +
                        std::to_string(cache.port()) + "']}]}\n"};
   ConfigResult result = load_config_texts({&text, 1}, {});

@@ -79,6 +79,111 @@ TEST_F(ReadingsTest, OneLiveReadingDoesItAll) {
   EXPECT_EQ(source.cursors.size(), 1u);
 }
 
+// ---- fences
+
+// What was finished by the end of a step, in all partitions, is needed until no fence of it or of
+// an earlier step is open.
+TEST_F(ReadingsTest, ASampleIsReleasedWhenNoStepUpToItIsOpen) {
+  const PartitionId second{1};
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.open_live(second, Offset{0}, {}, Offset{0});
+  const auto needed_of_second = [&] {
+    return readings.needed(second).offset.value();
+  };
+  finish(live(), 0, 2);
+  EXPECT_EQ(needed(), 2);
+  readings.release_samples(7);  // a fence of an event of the second has been registered
+  readings.end_step(7);
+  finish(live(), 2, 5);
+  finish(readings[*readings.live(second)], 0, 3);
+  readings.end_step(8);
+  readings.release_samples(7);
+  EXPECT_EQ(needed(), 0);
+  EXPECT_EQ(needed_of_second(), 0);
+  readings.release_samples(8);
+  EXPECT_EQ(needed(), 2);
+  finish(live(), 5, 6);
+  readings.release_samples(9);
+  EXPECT_EQ(needed(), 5);
+  EXPECT_EQ(needed_of_second(), 3);
+  readings.release_samples(std::nullopt);
+  EXPECT_EQ(needed(), 6);
+}
+
+// Later steps are never more than a few samples, and the oldest is not lost.
+TEST_F(ReadingsTest, ManyStepsBehindAnOpenOneAreReleasedInTheEnd) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  readings.release_samples(1);
+  for (std::int64_t step = 1; step <= 100; ++step) {
+    finish(live(), step - 1, step);
+    readings.end_step(static_cast<std::uint64_t>(step));
+  }
+  EXPECT_LE(live().samples.size(), Readings::kMostSamples);
+  readings.release_samples(2);
+  EXPECT_EQ(needed(), 1);
+  readings.release_samples(101);
+  EXPECT_EQ(needed(), 100);
+}
+
+TEST_F(ReadingsTest, ACatchUpStaysUntilTheFencesOfItsLastEventsAreAnswered) {
+  readings.open_live(kP, Offset{10}, {}, Offset{0});
+  readings.turn();
+  readings.release_samples(1);
+  finish(catch_up(), 0, 10);
+  finish(live(), 10, 12);
+  readings.end_step(1);
+  readings.turn();
+  EXPECT_FALSE(readings.catch_up(kP).has_value());
+  EXPECT_EQ(needed(), 0);
+  readings.release_samples(2);
+  readings.turn();
+  EXPECT_EQ(needed(), 12);
+}
+
+TEST_F(ReadingsTest, AnEventWithoutRoomForItsFenceIsOwed) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  read(live(), 0);
+  const auto first = read(live(), 1);
+  readings.owe_fence(*readings.live(kP), Offset{1});
+  const auto next = read(live(), 2);
+  readings.owe_fence(*readings.live(kP), Offset{2});
+  settle(live(), 0, live().targets);
+  settle(live(), first, live().targets);
+  settle(live(), next, live().targets);
+  EXPECT_EQ(needed(), 1);
+  readings.turn();
+  EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.from, Offset{1});
+  EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.to, Offset{3});
+  finish(catch_up(), 1, 3);
+  readings.turn();
+  EXPECT_EQ(needed(), 3);
+}
+
+// What a target was purged of and not fenced is owed to it.
+TEST_F(ReadingsTest, ATargetThatIsLeftOutIsOwedWhatWasNotReleased) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  finish(live(), 0, 2);
+  readings.release_samples(std::nullopt);
+  finish(live(), 2, 6);
+  readings.release_samples(1);
+  readings.leave_out(kFrontend);
+  EXPECT_EQ(readings.missed(kFrontend), 4u);
+  readings.release_samples(std::nullopt);
+  EXPECT_EQ(needed(), 2);
+  readings.take_in(kFrontend, kNow);
+  readings.turn();
+  EXPECT_EQ(source.cursors.at(*catch_up().cursor).range.from, Offset{2});
+}
+
+TEST_F(ReadingsTest, AnotherOrderOwesWhatWasNotReleased) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  finish(live(), 0, 4);
+  readings.release_samples(1);
+  readings.owe_all(kNow);
+  readings.release_samples(std::nullopt);
+  EXPECT_EQ(needed(), 0);
+}
+
 TEST_F(ReadingsTest, ABacklogIsReadBesideTheLiveEndAndHoldsTheCommit) {
   readings.open_live(kP, Offset{100}, WallTime{seconds(4)}, Offset{5});
   readings.turn();

@@ -92,20 +92,20 @@ TEST_F(Changing, ANumberThatIsUsedAgainBeginsAnew) {
 }
 
 TEST_F(Changing, TooManyChangesInFlightHaveToWait) {
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 15; ++i) {
     event(static_cast<std::uint64_t>(i), i % 2 == 0 ? kOld : mask_of(kFront));
     const bool both = i % 2 == 1;
     ASSERT_TRUE(journeys.change_layers(both ? std::vector<std::vector<TargetId>>{{kBack}, {kFront}}
                                             : std::vector<std::vector<TargetId>>{{kFront}}));
   }
-  event(7, mask_of(kFront));
+  event(15, mask_of(kFront));
   EXPECT_FALSE(journeys.change_layers({{kBack}, {kFront}}));
   for (int i = 0; i < 20; ++i) {
     while (const auto delivery = coalescer.take(kBack)) answer(delivery->id);
     while (const auto delivery = coalescer.take(kFront)) answer(delivery->id);
     clock.advance(milliseconds(100));
   }
-  EXPECT_EQ(ended.size(), 8u);
+  EXPECT_EQ(ended.size(), 16u);
   EXPECT_TRUE(journeys.change_layers({{kBack}, {kFront}}));
 }
 

@@ -1,0 +1,303 @@
+#include "coalesce/fences.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "purgeline/check.h"
+
+namespace purgeline {
+namespace {
+
+constexpr MonoTime kNever = MonoTime::min();
+constexpr int kSteps = 16;  // of the grid, in L + F
+constexpr Duration kLeastStep = std::chrono::milliseconds(1);
+
+// Calls tell(TargetId) for each target in the mask.
+template <class Tell>
+void for_each(TargetMask mask, Tell tell) {
+  for (; mask != 0; mask &= mask - 1) {
+    tell(TargetId{static_cast<std::uint16_t>(std::countr_zero(mask))});
+  }
+}
+
+}  // namespace
+
+Fences::Fences(std::uint32_t capacity, const FenceTimes& times, LayerPlans& plans,
+               Coalescer& coalescer, Clock& clock, FenceWaiter& waiter)
+    : times_(times),
+      plans_(plans),
+      coalescer_(coalescer),
+      clock_(clock),
+      waiter_(waiter),
+      fences_(capacity),
+      line_(capacity),
+      steps_(clock.now()),
+      least_byte_room_(coalescer.byte_room() / 2) {
+  coalescer_.set_key_sink(*this);
+}
+
+// ---- events
+
+// The first point of the key's grid that is not before `time`.
+MonoTime Fences::on_grid(MonoTime time, std::uint32_t key) const {
+  constexpr std::uint32_t kSpread = 2'654'435'761;  // 2^32 over the golden ratio
+  const Duration step = this->step();
+  const Duration shift = step / 1024 * ((key * kSpread) >> 22U);
+  const Duration over = (time - shift).time_since_epoch() % step;
+  if (over == Duration{0}) return time;
+  return over > Duration{0} ? time + (step - over) : time - over;
+}
+
+Duration Fences::step() const {
+  const Duration whole = times_.origin_lag + times_.fetch_time.value_or(std::chrono::seconds(10));
+  return std::max(kLeastStep, whole / kSteps);
+}
+
+std::uint64_t Fences::room() const {
+  return coalescer_.byte_room() > least_byte_room_ ? fences_.room() : 0;
+}
+
+void Fences::set_catching_up(bool catching_up, std::uint32_t min_share) {
+  const std::uint64_t share = catching_up ? std::uint64_t{fences_.capacity()} * min_share / 100 : 0;
+  reserved_ = share > backlog_ ? share - backlog_ : 0;
+}
+
+std::uint64_t Fences::backlog_room() const {
+  if (!on()) return UINT64_MAX;
+  const std::uint64_t most = fences_.capacity() / 2;
+  return std::min(room(), most > backlog_ ? most - backlog_ : 0);
+}
+
+std::uint8_t Fences::first_layer(TargetMask targets) const {
+  const std::uint8_t plan = plans_.current();
+  std::uint8_t layer = 0;
+  while ((plans_.mask(plan, layer) & targets) == 0) CHECK(++layer < plans_.layers(plan).size());
+  return layer;
+}
+
+// Of the same due time and for the same targets, and nobody was passed over: what it has done so
+// far is right for the event as well.
+std::uint32_t Fences::find(const FenceInput& input, MonoTime due) const {
+  for (std::uint32_t at = coalescer_.first_fence(input.key); at != kNone;) {
+    const Fence& fence = fences_[at];
+    const bool same =
+        fence.first_due == due && fence.targets == input.targets && fence.plan == plans_.current();
+    if (same && !fence.partly) return at;
+    at = fence.next_of_key;
+  }
+  return kNone;
+}
+
+// A reading that leaves out the first layers is for targets that were away, and its versions are
+// not before their return. The fences that the others had then either come to them yet, or were
+// answered on the layers before until then.
+std::optional<FenceRef> Fences::owe(const FenceInput& input) {
+  if (!on()) return FenceRef{};
+  const std::uint8_t layer = first_layer(input.targets);
+  const Duration after = layer == 0 ? times_.origin_lag + *times_.fetch_time : times_.hit_time;
+  const MonoTime due = on_grid(input.version + after, input.key);
+  const bool live = input.priority == Priority::live;
+  if (const std::uint32_t found = find(input, due); found != kNone) {
+    count(FenceHow::shared);  // the step of the older arrival stays
+    fences_[found].live = fences_[found].live || live;
+    return FenceRef{found, fences_[found].generation};
+  }
+  if (live ? room() <= reserved_ : backlog_room() == 0) {
+    count(FenceHow::unregistered);
+    full_ = true;
+    return std::nullopt;
+  }
+  const std::uint32_t index = make(input, layer, due);
+  // Purges that its event has yet to ask for may serve it, so it asks for none before turn().
+  if (!look(index)) return FenceRef{};
+  if (!fences_[index].timed) wait(index);
+  return FenceRef{index, fences_[index].generation};
+}
+
+std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime due) {
+  const std::uint32_t index = fences_.take();
+  Fence& fence = fences_[index];
+  const std::uint32_t generation = fence.generation;
+  fence = Fence{};
+  fence.generation = generation;
+  fence.first_due = fence.due = due;
+  fence.answered = kNever;
+  fence.step = steps_.open();
+  fence.origin = input.origin;
+  fence.key = input.key;
+  fence.targets = input.targets;
+  fence.plan = plans_.current();
+  fence.layer = layer;
+  fence.live = input.priority == Priority::live;
+  fence.backlog = !fence.live;
+  std::uint32_t& first = coalescer_.first_fence(input.key);
+  fence.next_of_key = std::exchange(first, index);
+  coalescer_.share(input.key);
+  plans_.use(fence.plan);
+  ++open_;
+  if (fence.backlog) ++backlog_;
+  count(FenceHow::registered);
+  return index;
+}
+
+bool Fences::waits(FenceRef ref, std::size_t layer) const {
+  if (ref.index == kNone || layer == 0) return false;
+  const Fence& fence = fences_[ref.index];
+  return fence.generation == ref.generation && fence.layer == layer && fence.timed &&
+         fence.due > clock_.now();
+}
+
+std::uint32_t Fences::park(FenceRef ref, std::uint32_t event) {
+  CHECK(waits(ref, fences_[ref.index].layer));
+  return std::exchange(fences_[ref.index].parked, event);
+}
+
+// ---- from layer to layer
+
+void Fences::wait(std::uint32_t index) {
+  Fence& fence = fences_[index];
+  CHECK(!fence.timed);
+  fence.timed = true;
+  line_.push(fence.due, index);
+}
+
+// Through the layers that are done, up to one that is not due or lacks a purge. False: there is
+// none, and the fence has ended.
+bool Fences::look(std::uint32_t index) {
+  Fence& fence = fences_[index];
+  for (;;) {
+    if (fence.due > clock_.now()) {
+      wait(index);
+      return true;
+    }
+    fence.concerned = fence.pending = 0;
+    for_each(plans_.mask(fence.plan, fence.layer) & fence.targets, [&](TargetId target) {
+      if (coalescer_.left_out(target)) {
+        fence.partly = true;
+        return;
+      }
+      fence.concerned |= mask_of(target);
+      const auto answered = coalescer_.good_since(target, fence.key, fence.due);
+      if (answered)
+        fence.answered = std::max(fence.answered, *answered);
+      else
+        fence.pending |= mask_of(target);
+    });
+    if (fence.pending != 0) return true;
+    if (!next_layer(index)) return false;
+  }
+}
+
+bool Fences::next_layer(std::uint32_t index) {
+  Fence& fence = fences_[index];
+  CHECK(!fence.timed && fence.pending == 0);
+  count(FencePurge::served, static_cast<unsigned>(std::popcount(fence.concerned & ~fence.asked)));
+  fence.due = std::max(fence.due, fence.answered) + times_.hit_time;
+  fence.answered = kNever;
+  fence.asked = 0;
+  const std::size_t layers = plans_.layers(fence.plan).size();
+  do {
+    if (++fence.layer == layers) {
+      end(index);
+      return false;
+    }
+  } while ((plans_.mask(fence.plan, fence.layer) & fence.targets) == 0);
+  return true;
+}
+
+// Asks for the purges that are due and lacking.
+void Fences::go_on(std::uint32_t index) {
+  if (!look(index)) return;
+  Fence& fence = fences_[index];
+  if (fence.timed) return;
+  const Priority priority = fence.live ? Priority::live : Priority::catch_up;
+  for_each(fence.pending, [&](TargetId target) {
+    if (!coalescer_.want_since(target, fence.key, fence.due, priority)) return;
+    fence.asked |= mask_of(target);
+    count(FencePurge::sent, 1);
+  });
+}
+
+// Events first: a purge that one of them asks for now serves the fence.
+void Fences::turn() {
+  full_ = full_ && tight();
+  while (const auto index = line_.pop(clock_.now())) {
+    Fence& fence = fences_[*index];
+    fence.timed = false;
+    const std::uint32_t parked = std::exchange(fence.parked, kNone);
+    if (parked != kNone) waiter_.on_fence_due(parked);
+    go_on(*index);
+  }
+}
+
+void Fences::settle(std::uint32_t index, TargetId target) {
+  Fence& fence = fences_[index];
+  fence.pending &= ~mask_of(target);
+  if (fence.pending == 0 && next_layer(index)) go_on(index);
+}
+
+void Fences::end(std::uint32_t index) {
+  Fence& fence = fences_[index];
+  CHECK(!fence.timed && fence.parked == kNone);
+  std::uint32_t* at = &coalescer_.first_fence(fence.key);
+  while (*at != index) at = &fences_[*at].next_of_key;
+  *at = fence.next_of_key;
+  coalescer_.release(fence.key);
+  plans_.release(fence.plan);
+  steps_.close(fence.step);
+  --open_;
+  if (fence.backlog) --backlog_;
+  ++fence.generation;
+  fences_.give(index);
+}
+
+// ---- purges
+
+void Fences::on_purged(std::uint32_t key, TargetId target, MonoTime started, bool dead) {
+  for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
+    Fence& fence = fences_[at];
+    const std::uint32_t index = std::exchange(at, fence.next_of_key);
+    if (fence.timed || (fence.pending & mask_of(target)) == 0 || fence.due > started) continue;
+    fence.answered = std::max(fence.answered, clock_.now());
+    fence.partly = fence.partly || dead;
+    settle(index, target);
+  }
+}
+
+// The target is left out: what it is owed is somebody else's to remember.
+void Fences::on_dropped(std::uint32_t key, TargetId target, MonoTime flying_since) {
+  for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
+    Fence& fence = fences_[at];
+    const std::uint32_t index = std::exchange(at, fence.next_of_key);
+    if (fence.timed || (fence.pending & mask_of(target)) == 0) continue;
+    if (fence.due <= flying_since) continue;  // what is in flight will serve it, or be dropped
+    fence.partly = true;
+    settle(index, target);
+  }
+}
+
+std::optional<EventOrigin> Fences::origin_of(std::uint32_t key, TargetId target,
+                                             MonoTime started) const {
+  for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
+    const Fence& fence = fences_[at];
+    const bool serves =
+        !fence.timed && (fence.pending & mask_of(target)) != 0 && fence.due <= started;
+    if (serves) return fence.origin;
+    at = fence.next_of_key;
+  }
+  return std::nullopt;
+}
+
+// ---- the loop's side
+
+std::optional<OpenSteps::Number> Fences::end_step() {
+  return steps_.end(clock_.now(), step());
+}
+
+Duration Fences::oldest_age() const {
+  if (!steps_.oldest()) return Duration{0};
+  return clock_.now() - steps_.oldest_began();
+}
+
+}  // namespace purgeline

@@ -1,0 +1,184 @@
+// Fences: the second purge that each event owes its URL.
+//
+// Place:  beside the journeys, over the coalescer. A fetch that was under way when the URL was
+//         purged may store the old copy after it; the fence is a purge that starts when such a
+//         fetch has ended, first on the first layer, then on each further one `hit_time` after all
+//         targets of the one before have answered.
+// Thread: the shard's.
+// Bound:  `capacity` fences. An event whose fence finds no room is the caller's to remember.
+//
+// A fence asks for no purge of its own when another good one of the URL starts at or after its due
+// time. It is compared with that time only, never with a version. Due times of the first layer lie
+// on a grid, so that events of one URL that come close together owe one fence; each URL's grid
+// begins elsewhere, so that not all that is due in one step is due at once.
+//
+// A fence that is lost must come back, so what arrived in a step of time is not to be committed
+// while a fence of it, or of an earlier step, is open (OpenSteps).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "coalesce/coalescer.h"
+#include "coalesce/delay_line.h"
+#include "coalesce/layer_plans.h"
+#include "coalesce/open_steps.h"
+#include "coalesce/pool.h"
+#include "purgeline/clock.h"
+#include "purgeline/metrics.h"
+#include "purgeline/source.h"
+#include "purgeline/types.h"
+
+namespace purgeline {
+
+struct FenceTimes {
+  Duration origin_lag{0};              // L
+  std::optional<Duration> fetch_time;  // F; empty: no fences
+  Duration hit_time{0};                // H
+};
+
+// Where an event stands in the log.
+struct EventOrigin {
+  PartitionId partition;
+  Offset offset;
+};
+
+struct FenceInput {
+  std::uint32_t key{kNone};  // held by the caller
+  MonoTime version{};
+  TargetMask targets{0};
+  Priority priority{Priority::live};
+  EventOrigin origin;
+};
+
+// Names a fence that may be gone.
+struct FenceRef {
+  std::uint32_t index{kNone};
+  std::uint32_t generation{0};
+};
+
+// Told that events which wait for a fence go on: those of park(), the newest first.
+class FenceWaiter {
+ public:
+  virtual ~FenceWaiter() = default;
+  virtual void on_fence_due(std::uint32_t newest_event) = 0;
+};
+
+class Fences : public KeySink {
+ public:
+  Fences(std::uint32_t capacity, const FenceTimes& times, LayerPlans& plans, Coalescer& coalescer,
+         Clock& clock, FenceWaiter& waiter);
+
+  // For the events that are accepted from now on.
+  void set_times(const FenceTimes& times) { times_ = times; }
+  [[nodiscard]] bool on() const { return times_.fetch_time.has_value(); }
+
+  // ---- events
+  // Registers the fence of an event that goes by the current plan. Empty: there is no room for it.
+  // A name of nothing: it is owed none, because all that it needs has been done.
+  std::optional<FenceRef> owe(const FenceInput& input);
+  // Whether the fence waits for its time on this layer, with all layers before it done: then the
+  // event's purge there, started at that time, is its fence as well.
+  [[nodiscard]] bool waits(FenceRef fence, std::size_t layer) const;
+  // The event goes on when the fence is due. REQUIRES: waits(). Returns the event parked before it.
+  std::uint32_t park(FenceRef fence, std::uint32_t event);
+
+  // How many more fences are certain to fit, and how many of a backlog.
+  [[nodiscard]] std::uint64_t room() const;
+  [[nodiscard]] std::uint64_t backlog_room() const;
+  // While a backlog is worked through it gets at least `min_share` percent of the places.
+  void set_catching_up(bool catching_up, std::uint32_t min_share);
+  // Hardly any place is left.
+  [[nodiscard]] bool tight() const { return on() && room() * 8 < fences_.capacity(); }
+
+  // ---- the loop's side
+  void turn();  // asks for the purges of what has become due
+  [[nodiscard]] std::optional<MonoTime> next_due() const { return line_.next_due(); }
+  // The step of time that ends now, and the oldest that has an open fence.
+  std::optional<OpenSteps::Number> end_step();
+  [[nodiscard]] std::optional<OpenSteps::Number> oldest_open() const { return steps_.oldest(); }
+
+  // An event whose fence a purge of the key on the target, started then, would serve.
+  [[nodiscard]] std::optional<EventOrigin> origin_of(std::uint32_t key, TargetId target,
+                                                     MonoTime started) const;
+
+  struct Counts {
+    std::array<std::uint64_t, kFenceHow> events{};
+    std::array<std::uint64_t, kFencePurges> purges{};
+    [[nodiscard]] std::uint64_t of(FenceHow how) const {
+      return events[static_cast<std::size_t>(how)];
+    }
+    [[nodiscard]] std::uint64_t of(FencePurge how) const {
+      return purges[static_cast<std::size_t>(how)];
+    }
+  };
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+  // An event has found no room, and there has hardly been any since.
+  [[nodiscard]] bool full() const { return full_; }
+  [[nodiscard]] std::uint32_t open() const { return open_; }
+  [[nodiscard]] std::uint32_t capacity() const { return fences_.capacity(); }
+  [[nodiscard]] Duration oldest_age() const;
+
+  // KeySink: what became of purges of a key that has fences.
+  void on_purged(std::uint32_t key, TargetId target, MonoTime started, bool dead) override;
+  void on_dropped(std::uint32_t key, TargetId target, MonoTime flying_since) override;
+
+ private:
+  struct Fence {
+    MonoTime first_due{};       // on the first layer that it concerns
+    MonoTime due{};             // on this layer
+    MonoTime answered{};        // latest answer of this layer
+    OpenSteps::Number step{0};  // of the arrival
+    EventOrigin origin;         // of the first event
+    std::uint32_t key{kNone};
+    std::uint32_t next_of_key{kNone};
+    std::uint32_t parked{kNone};  // the newest event that waits
+    std::uint32_t generation{0};
+    TargetMask targets{0};
+    // Of this layer: those it concerns, those without a good purge since it was due, those that
+    // it has asked for one.
+    TargetMask concerned{0};
+    TargetMask pending{0};
+    TargetMask asked{0};
+    std::uint8_t plan{0};
+    std::uint8_t layer{0};
+    bool timed{false};   // in the line
+    bool partly{false};  // somebody was passed over; nobody joins it any more
+    bool live{false};
+    bool backlog{false};  // counted as one of a backlog
+  };
+
+  [[nodiscard]] MonoTime on_grid(MonoTime time, std::uint32_t key) const;
+  [[nodiscard]] Duration step() const;
+  [[nodiscard]] std::uint32_t find(const FenceInput& input, MonoTime due) const;
+  [[nodiscard]] std::uint8_t first_layer(TargetMask targets) const;
+  std::uint32_t make(const FenceInput& input, std::uint8_t layer, MonoTime due);
+  [[nodiscard]] bool look(std::uint32_t index);
+  [[nodiscard]] bool next_layer(std::uint32_t index);
+  void wait(std::uint32_t index);
+  void go_on(std::uint32_t index);
+  void settle(std::uint32_t index, TargetId target);
+  void count(FenceHow how) { ++counts_.events[static_cast<std::size_t>(how)]; }
+  void count(FencePurge how, std::uint64_t times) {
+    counts_.purges[static_cast<std::size_t>(how)] += times;
+  }
+  void end(std::uint32_t index);
+
+  FenceTimes times_;
+  LayerPlans& plans_;
+  Coalescer& coalescer_;
+  Clock& clock_;
+  FenceWaiter& waiter_;
+  Pool<Fence> fences_;
+  DelayLine line_;
+  OpenSteps steps_;
+  std::uint64_t least_byte_room_;  // what fences leave for the URLs of events
+  std::uint64_t reserved_{0};
+  std::uint32_t open_{0};
+  std::uint32_t backlog_{0};
+  bool full_{false};
+  Counts counts_;
+};
+
+}  // namespace purgeline
