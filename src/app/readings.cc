@@ -358,13 +358,17 @@ void Readings::turn() {
       // What it has read is on its way and holds the commit; the next one may begin.
       if (!reading.cursor) partition.catch_up.reset();
     }
-    if (!partition.catch_up && !partition.owed.empty()) {
+    const bool may = ending_ < kMostEnding * partitions_.size();
+    if (!partition.catch_up && !partition.owed.empty() && may) {
       open_catch_up(PartitionId{i}, partition);
     }
   }
   for (auto& reading : readings_) {
     if (reading && done(*reading)) reading.reset();
   }
+  ending_ = static_cast<std::size_t>(
+      std::count_if(readings_.begin(), readings_.end(),
+                    [](const auto& reading) { return reading && !reading->cursor; }));
 }
 
 // The oldest range that somebody waits for who is there.

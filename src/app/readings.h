@@ -65,6 +65,7 @@ class Readings {
  public:
   static constexpr std::size_t kMostOwed = 32;
   static constexpr std::size_t kMostSamples = 32;
+  static constexpr std::size_t kMostEnding = 64;  // for each partition there is
 
   // `layers`: in refill order.
   Readings(Source& source, const std::vector<std::vector<TargetId>>& layers,
@@ -167,6 +168,7 @@ class Readings {
   TargetMask all_{0};
   TargetMask left_out_{0};
   bool fences_open_{false};
+  std::size_t ending_{0};  // readings that wait for their last events, or fences
   std::array<MonoTime, kMaxTargets> returned_;
   std::vector<std::unique_ptr<Reading>> readings_;  // empty places are used again
   std::vector<Partition> partitions_;               // by PartitionId
