@@ -46,6 +46,7 @@ void World::build_layers() {
     config.connect_timeout = seconds(1);
     config.request_timeout = seconds(2);
     config.max_attempts = 3 + random_.below(8);
+    config.proof = true;
     checks.layers.emplace_back();
     for (std::size_t n = 1 + (random_.below(3) == 0 ? 1 : 0); n > 0; --n) {
       SimTarget target = draw_target(
