@@ -142,6 +142,7 @@ class Pipeline : public RecordSink,
   }
   void check_stalled(bool room);
   [[nodiscard]] std::vector<ReadyCheck> readiness();
+  void check_layers(std::vector<ReadyCheck>& checks) const;
   [[nodiscard]] TopicMetrics& topic(const Partitions::Partition& partition);
 
   PurgeConfig config_;

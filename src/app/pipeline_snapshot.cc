@@ -78,6 +78,33 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   out.taken = clock_.now();
 }
 
+// A layer is ready when one of its targets answered well last, and it was a cache that did.
+void Pipeline::check_layers(std::vector<ReadyCheck>& checks) const {
+  for (std::size_t l = 0; l < config_.layers.size(); ++l) {
+    const std::string& name = config_.layers[l].name;
+    bool ok = false;
+    std::string detail;
+    for (const TargetId id : targets_.here()) {
+      const Target& target = targets_[id];
+      if (target.layer != name) continue;
+      const TargetState state = dispatcher_.state(target.id);
+      const bool unproven = state == TargetState::up && dispatcher_.unproven(target.id);
+      ok = ok || (state == TargetState::up && !unproven);
+      detail += (detail.empty() ? "" : ", ") + target.name + " " +
+                (unproven ? "unproven" : target_state_name(state));
+    }
+    checks.push_back({"layer " + name, ok, detail});
+  }
+  std::string unproven;
+  for (const TargetId id : targets_.here()) {
+    if (dispatcher_.unproven(id)) unproven += (unproven.empty() ? "" : ", ") + targets_[id].name;
+  }
+  checks.push_back({"purges proven", unproven.empty(),
+                    unproven.empty() ? "no answer came from behind a cache"
+                                     : unproven + ": the answers may be an origin's, which purges "
+                                                  "nothing; see conf/purge.vcl"});
+}
+
 std::vector<ReadyCheck> Pipeline::readiness() {
   std::vector<ReadyCheck> checks;
   checks.push_back({"log", partitions_.reachable(),
@@ -103,30 +130,7 @@ std::vector<ReadyCheck> Pipeline::readiness() {
   if (!missing.empty()) sources += "; topics that are missing: " + missing;
   checks.push_back({"sources", partitions_.all_reading(), sources});
 
-  // A layer is ready when one of its targets answered well last, and it was a cache that did.
-  for (std::size_t l = 0; l < config_.layers.size(); ++l) {
-    const std::string& name = config_.layers[l].name;
-    bool ok = false;
-    std::string detail;
-    for (const TargetId id : targets_.here()) {
-      const Target& target = targets_[id];
-      if (target.layer != name) continue;
-      const TargetState state = dispatcher_.state(target.id);
-      const bool unproven = state == TargetState::up && dispatcher_.unproven(target.id);
-      ok = ok || (state == TargetState::up && !unproven);
-      detail += (detail.empty() ? "" : ", ") + target.name + " " +
-                (unproven ? "unproven" : target_state_name(state));
-    }
-    checks.push_back({"layer " + name, ok, detail});
-  }
-  std::string unproven;
-  for (const TargetId id : targets_.here()) {
-    if (dispatcher_.unproven(id)) unproven += (unproven.empty() ? "" : ", ") + targets_[id].name;
-  }
-  checks.push_back({"purges proven", unproven.empty(),
-                    unproven.empty() ? "no answer came from behind a cache"
-                                     : unproven + ": the answers may be an origin's, which purges "
-                                                  "nothing; see conf/purge.vcl"});
+  check_layers(checks);
   checks.push_back(
       {"not cold", !partitions_.cold(),
        partitions_.cold() ? partitions_.cold_reason() : "nothing was lost before reading"});
