@@ -185,13 +185,15 @@ void Shard::loop(Pipeline& pipeline, Transport& transport, Clock& clock, Folding
     }
     heartbeat_.doing("snapshot");
     log.poll();
-    if (clock.now() >= publish_at) {
+    const bool publish = clock.now() >= publish_at;
+    if (publish) {
       publish_at = clock.now() + kPublishEvery;
       pipeline.snapshot(snapshot);
       watch.add_to(snapshot);
       board_.publish(snapshot);
     }
     MonoTime until = std::min(pipeline.next_due(), clock.now() + kLongestSleep);
+    if (!publish) until = std::min(until, publish_at);  // what this turn did is told before a sleep
     if (draining) until = std::min(until, clock.now() + milliseconds(50));
     heartbeat_.beat(clock.now(), until);
     heartbeat_.doing("transport");
