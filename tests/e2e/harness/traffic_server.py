@@ -4,7 +4,7 @@ import functools
 import re
 import subprocess
 
-from . import http_client
+from . import cache_logs, http_client
 from .process import Server, free_port, wait_for
 
 # Where the package keeps what a run root cannot do without: programs, plug-ins and error pages.
@@ -38,7 +38,7 @@ CONFIG proxy.config.http.wait_for_cache INT 2
 CONFIG proxy.config.http.cache.http INT 1
 CONFIG proxy.config.http.cache.required_headers INT 2
 CONFIG proxy.config.http.cache.max_open_read_retries INT -1
-CONFIG proxy.config.cache.enable_read_while_writer INT 0
+CONFIG proxy.config.cache.enable_read_while_writer INT {read_while_writer}
 CONFIG proxy.config.cache.ram_cache.size INT 16M
 CONFIG proxy.config.cache.min_average_object_size INT 8000
 CONFIG proxy.config.http.down_server.cache_time INT 0
@@ -67,19 +67,26 @@ ip_allow:
 
 
 class TrafficServer(Server):
-    """`origin` is the host:port that it fetches from, whatever host a client asks for."""
+    """`origin` is the host:port that it fetches from, whatever host a client asks for. With `log`
+    it writes one for cache_logs.
+    """
 
     name = 'trafficserver'
 
-    def __init__(self, origin):
+    def __init__(self, origin, read_while_writer=False, log=False):
         super().__init__()
+        self.marks = 0  # of cache_logs
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
         for folder in ('etc', 'cache', 'var', 'run', 'log.d'):
             (self.folder / folder).mkdir()
         etc = self.folder / 'etc'
         (self.folder / 'runroot.yaml').write_text(RUN_ROOT.format(folder=self.folder))
-        (etc / 'records.config').write_text(RECORDS.format(port=self.port))
+        records = RECORDS.format(port=self.port, read_while_writer=int(read_while_writer))
+        if log:
+            records += cache_logs.TRAFFIC_SERVER_RECORDS
+            (etc / 'logging.yaml').write_text(cache_logs.TRAFFIC_SERVER_LOGGING)
+        (etc / 'records.config').write_text(records)
         (etc / 'ip_allow.yaml').write_text(IP_ALLOW)
         (etc / 'remap.config').write_text(f'map / http://{origin}/\n')
         (etc / 'storage.config').write_text(f'{self.folder}/cache 64M\n')
