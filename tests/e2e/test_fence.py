@@ -1,9 +1,9 @@
 """Old copies that outlive a purge, on real caches: shown without the fence, gone with it.
 
-An origin holds its answers until the test lets them go, so that each race happens in every run; that
-it happened is read from the logs of origin and caches. Each scenario runs twice: with `fence: off`
-the old page stays, with the fence it goes. PURGELINE_TEST_EDITS says how often one page is edited,
-every two seconds.
+An origin holds its answers until the test lets them go, so that each race happens in every run;
+that it happened is read from the logs of origin and caches. Each scenario runs twice: with
+`fence: off` the old page stays, with the fence it goes. PURGELINE_TEST_EDITS says how often one
+page is edited, every two seconds.
 """
 
 import os
@@ -12,8 +12,8 @@ import time
 from datetime import datetime, timedelta, timezone
 
 from harness import (Kafka, Purgeline, ServerTestCase, SlowOrigin, SlowProxy, TrafficServer,
-                     Varnish, main, purge_event, start_all, traffic_server_log,
-                     varnish_log, wait_for)
+                     Varnish, flush_traffic_server_logs, main, purge_event, start_all,
+                     traffic_server_log, varnish_log, wait_for)
 
 HOST = 'en.example.org'
 EDITS = int(os.environ.get('PURGELINE_TEST_EDITS', '6'))
@@ -21,8 +21,8 @@ PAUSE = 2        # seconds between two of these edits
 SLACK = 0.8      # how late a purge may be on a busy machine; the next edit comes later than that
 ROUNDING = 0.01  # Traffic Server logs whole milliseconds, of the begin and of the duration
 
-# origin_lag, fetch_time and hit_time in seconds; None where there is no fence. With read-while-writer
-# PURGE takes a second while somebody writes, and a fetch has to outlast it.
+# origin_lag, fetch_time and hit_time in seconds; None where there is no fence. With
+# read-while-writer PURGE takes a second while somebody writes, and the fetch has to outlast it.
 USUAL = (0.3, 3, 0.2)
 
 
@@ -128,6 +128,11 @@ class FenceTestCase(ServerTestCase):
                 wait_for(lambda race=race, cache=cache: len(self.purges(cache, race)) >= count, 20,
                          f'{race.page} is purged {count} times')
 
+    def settle(self, daemon):
+        """Until the daemon has done all it wants to do, and the logs of the caches say so."""
+        daemon.wait_committed(self.kafka, self.topic)
+        flush_traffic_server_logs(self.backends)
+
     def assert_kept(self, race, cache):
         """The cache has the old copy: it answers so, and asks nobody."""
         fetches = len(self.origin.fetches(race.page))
@@ -155,13 +160,13 @@ class FenceTestCase(ServerTestCase):
         return late[self.backend][0]
 
     def assert_outcome(self, daemon, races, fence):
-        """What the races left behind, once the daemon has done all it wants to do."""
+        """What the races left behind in the end."""
         for race in races:
             # Asked about while no fence can be due yet, also where there is one.
             body = race.cache.get(HOST, race.page).body
             if fence is None or time.time() < race.changed + fence[0] + fence[1]:
                 self.assertIn(race.old, body)
-        daemon.wait_committed(self.kafka, self.topic)
+        self.settle(daemon)
         for race in races:
             if fence is None:
                 self.assert_kept(race, race.cache)
@@ -267,7 +272,7 @@ class TestOldCopyElsewhere(FenceTestCase):
                          'the backend has its fence')
             race.end(self.proxy)
             self.assert_kept(race, self.behind_proxy)
-            daemon.wait_committed(self.kafka, self.topic)
+            self.settle(daemon)
             if fence is None:
                 self.assert_kept(race, self.behind_proxy)
             else:
@@ -291,6 +296,7 @@ class TestFenceComesBack(FenceTestCase):
         self.wait_purges([race])
         how(daemon)
         self.assertLess(self.kafka.committed(daemon.group, self.topic), 1)
+        flush_traffic_server_logs(self.backends)
         for cache in self.backends + self.frontends:
             self.assertEqual(len(self.purges(cache, race)), 1)
         daemon.start()
@@ -322,7 +328,7 @@ class TestEdits(FenceTestCase):
             race.change()
             self.publish([race])
             edits.append((race.changed, time.time()))
-        daemon.wait_committed(self.kafka, self.topic)
+        self.settle(daemon)
         for cache in self.backends:
             self.assert_each_in_time(edits, self.purges(cache, race), sum(self.FENCE[:2]))
         for cache in self.frontends:
@@ -337,7 +343,7 @@ class TestEdits(FenceTestCase):
             for first, last in ((changed, published), (changed + due, published + due)):
                 self.assertTrue([one for one in purges
                                  if first - ROUNDING < one.begun < last + SLACK],
-                                f'{changed:.3f}: none in {first:.3f} to {last + SLACK:.3f}: {purges}')
+                                f'none from {first:.3f} to {last + SLACK:.3f}: {purges}')
         self.assertLessEqual(len(purges), 2 * len(edits))
 
 

@@ -1,7 +1,7 @@
 """Real servers for tests: Kafka, MediaWiki, Traffic Server, Varnish, an origin, and the daemon."""
 
 from . import http_client
-from .cache_logs import traffic_server_log, varnish_log
+from .cache_logs import flush_traffic_server_logs, traffic_server_log, varnish_log
 from .certificates import Certificates
 from .htcp import clr_packet
 from .kafka import Kafka, NoBroker, purge_event
@@ -19,5 +19,6 @@ from .varnish import Varnish
 __all__ = ['Certificates', 'Kafka', 'LyingProxy', 'MediaWiki', 'NoBroker', 'OnSmallDisk',
            'Origin', 'PurgeSink', 'Purgeline', 'RealCachesTestCase', 'ServerFailed',
            'ServerTestCase', 'SlowOrigin', 'SlowProxy', 'TrafficServer', 'Varnish', 'clr_packet',
-           'free_port', 'http_client', 'main', 'purge_event', 'purged_early', 'run_cli',
-           'start_all', 'traffic_server_log', 'varnish_log', 'wait_for']
+           'flush_traffic_server_logs', 'free_port', 'http_client', 'main', 'purge_event',
+           'purged_early', 'run_cli', 'start_all', 'traffic_server_log', 'varnish_log',
+           'wait_for']

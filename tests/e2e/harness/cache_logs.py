@@ -44,16 +44,25 @@ CONFIG proxy.config.log.periodic_tasks_interval INT 1
 
 
 def traffic_server_log(server, page):
-    """Everything of the page, of a server with log=True, once all that it did until now is in the
-    log: a last request of the own shows that.
-    """
-    file = server.folder / 'log.d' / 'times.log'
-    server.marks += 1
-    mark = f'/mark/{server.marks}'
-    server.cached('mark.invalid', mark)
-    wait_for(lambda: file.exists() and f' {mark} ' in file.read_text(), 30,
-             f'{mark} is in {file.name}')
-    lines = [line.split() for line in file.read_text().splitlines()]
+    """What is in the log of the page, oldest first; the server has to be one with log=True."""
+    lines = [line.split() for line in _text(server).splitlines()]
     logged = [Logged(method, target, int(status), float(begun), float(begun) + int(took) / 1000)
               for method, target, status, begun, took in lines if target == page]
     return sorted(logged, key=lambda one: one.begun)
+
+
+def flush_traffic_server_logs(servers):
+    """Until everything that they have done is in their logs, as a last request shows."""
+    for server in servers:
+        server.marks += 1
+        server.cached('mark.invalid', f'/mark/{server.marks}')
+    for server in servers:
+        wait_for(lambda server=server: f' /mark/{server.marks} ' in _text(server), 30,
+                 'the log is written')
+
+
+def _text(server):
+    """Whole lines only: the last one may still be on its way."""
+    file = server.folder / 'log.d' / 'times.log'
+    text = file.read_text() if file.exists() else ''
+    return text[:text.rfind('\n') + 1]
