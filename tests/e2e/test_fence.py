@@ -18,7 +18,7 @@ from harness import (Kafka, Purgeline, ServerTestCase, SlowOrigin, SlowProxy, Tr
 HOST = 'en.example.org'
 EDITS = int(os.environ.get('PURGELINE_TEST_EDITS', '6'))
 PAUSE = 2        # seconds between two of these edits
-SLACK = 0.8      # how late a purge may be on a busy machine; the next edit comes later than that
+SLACK = 1.3      # how late a purge may be on a busy machine; the next edit comes later than that
 ROUNDING = 0.01  # Traffic Server logs whole milliseconds, of the begin and of the duration
 
 # origin_lag, fetch_time and hit_time in seconds; None where there is no fence. With
@@ -302,8 +302,8 @@ class TestFenceComesBack(FenceTestCase):
         daemon.start()
         self.wait_purges([race], 2)  # an event that is read again is purged again
         race.end(self.origin)
-        again = self.purges(self.frontend, race)[1]
-        self.assertLess(again.ended, race.fetch.ended)
+        self.assert_in_flight(race, self.frontend)
+        self.assertLess(self.purges(self.frontend, race)[1].ended, race.fetch.ended)
         self.assert_outcome(daemon, [race], self.FENCE)
         self.assertGreater(len(self.purges(self.frontend, race)), 2)
         self.assertEqual(daemon.stop(), 0)
@@ -316,7 +316,7 @@ class TestFenceComesBack(FenceTestCase):
 
 
 class TestEdits(FenceTestCase):
-    FENCE = (0.2, 0.6, 0.2)
+    FENCE = (0.1, 0.4, 0.1)
 
     def test_a_page_that_is_edited_every_two_seconds(self):
         daemon = self.daemon(self.FENCE).start()
