@@ -154,8 +154,9 @@ def machine():
 
 def setting():
     return (f'{PAGES} pages; the origin shows an edit up to {LAG} ms late and takes up to '
-            f'{FETCH} ms to answer.\nAn edit is read 12 times in the 4 s after it; every fifth is '
-            f'followed by another one of its page\nwithin {FETCH} ms. fence: {LAG}, {FETCH} and {HIT} ms.\n')
+            f'{FETCH} ms to answer.\n'
+            'An edit is read 12 times in the 4 s after it; every fifth is followed by another one '
+            f'of its page\nwithin {FETCH} ms. fence: {LAG}, {FETCH} and {HIT} ms.\n')
 
 
 def table(results):
