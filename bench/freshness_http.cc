@@ -141,8 +141,8 @@ void HttpPool::freed(Connection& connection) {
 }
 
 Delays::Delays(Micros longest_lag, Micros longest_fetch, std::uint64_t seed)
-    : longest_lag_(0.9 * static_cast<double>(longest_lag.count())),
-      longest_fetch_(0.9 * static_cast<double>(longest_fetch.count())),
+    : longest_lag_(static_cast<double>(longest_lag.count())),
+      longest_fetch_(static_cast<double>(longest_fetch.count())),
       random_(seed) {}
 
 double Delays::exponential(double mean, double longest) {

@@ -46,8 +46,8 @@ class HttpPool {
   std::size_t most_waiting_{0};
 };
 
-// How long fetches take and how late the origin shows an edit: most are quick, none reaches the
-// longest, which leaves a tenth for what a busy machine adds.
+// How long fetches take and how late the origin shows an edit: most are quick, none takes longer
+// than the longest.
 class Delays {
  public:
   Delays(Micros longest_lag, Micros longest_fetch, std::uint64_t seed);

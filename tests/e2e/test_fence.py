@@ -48,9 +48,9 @@ class Race:
         self.test.assertIn('version 1\n', self.cache.get(HOST, self.page).body)
         self.test.origin.set_max_age(self.page, 3600)
 
-    def begin(self, holder):
+    def begin(self, holder, part='head'):
         """It is read again and again until a fetch of it is held."""
-        holder.hold(self.page)
+        holder.hold(self.page, part)
         before = len(holder.fetches(self.page))
 
         def fetched():
@@ -177,7 +177,7 @@ class FenceTestCase(ServerTestCase):
 
 
 class TestFetchInFlight(FenceTestCase):
-    def run_races(self, fence, caches, expired=False, when=None):
+    def run_races(self, fence, caches, expired=False, part='head', when=None):
         """Fetches that begin before the change of their page and end after its purge."""
         daemon = self.daemon(fence).start()
         races = self.races(*caches)
@@ -185,7 +185,7 @@ class TestFetchInFlight(FenceTestCase):
             if expired:
                 race.fill(max_age=1)
         for race in races:
-            race.begin(self.origin)
+            race.begin(self.origin, part)
         for race in races:
             race.change()
         self.publish(races, when)
@@ -203,6 +203,10 @@ class TestFetchInFlight(FenceTestCase):
     def test_a_page_that_was_not_cached(self):
         for fence in (None, USUAL):
             self.run_races(fence, [self.backend, self.shared_writer, self.frontend])
+
+    def test_a_page_of_which_half_has_come(self):
+        for fence in (None, USUAL):
+            self.run_races(fence, [self.backend, self.shared_writer, self.frontend], part='body')
 
     def test_a_page_that_had_expired(self):
         for fence in (None, USUAL):

@@ -25,15 +25,22 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         begun = time.time()
         version, status, headers, body = self.owner.read(self.path, self.headers)
-        self.owner.pass_gate(self.path)
+        self.owner.pass_gate(self.path, 'head')
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if status != 304:
+        if status == 304:
+            body = b''
+        else:
             self.send_header('Content-Length', str(len(body)))
         self.end_headers()
+        if self.owner.is_held(self.path):
+            self.wfile.write(body[:len(body) // 2])
+            self.wfile.flush()
+            body = body[len(body) // 2:]
+            self.owner.pass_gate(self.path, 'body')
         self.owner.note(Fetch(self.path, version, status, begun, time.time()))
-        self.wfile.write(b'' if status == 304 else body)
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass
@@ -44,7 +51,7 @@ class SlowServer:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._gates = {}  # page: the event that lets its answers go
+        self._gates = {}  # page: before which part, and the event that lets its answers go
         self._held = []   # pages whose answers wait
         self._fetches = []
         handler = type('Answers', (_Answers,), {'owner': self})
@@ -57,32 +64,38 @@ class SlowServer:
         """Version, status, headers and body of the answer, settled now."""
         raise NotImplementedError
 
-    def hold(self, page):
-        """The next answer for the page waits until release(); so do all that come before that."""
+    def hold(self, page, part='head'):
+        """The next answer for the page waits until release(), and so do all that come before that:
+        wholly, or at part='body' with half of the body.
+        """
         with self._lock:
-            self._gates[page] = threading.Event()
+            self._gates[page] = part, threading.Event()
 
     def wait_held(self, page):
         wait_for(lambda: page in self._held, 10, f'an answer for {page} is held')
 
     def release(self, page):
         with self._lock:
-            self._gates.pop(page).set()
+            self._gates.pop(page)[1].set()
 
     def fetches(self, page):
         """The answers that were given for the page, oldest first."""
         with self._lock:
             return [fetch for fetch in self._fetches if fetch.page == page]
 
-    def pass_gate(self, page):
+    def is_held(self, page):
         with self._lock:
-            gate = self._gates.get(page)
-            if gate is not None:
-                self._held.append(page)
-        if gate is not None:
-            gate.wait()
-            with self._lock:
-                self._held.remove(page)
+            return page in self._gates
+
+    def pass_gate(self, page, part):
+        with self._lock:
+            held, gate = self._gates.get(page, (None, None))
+            if held != part:
+                return
+            self._held.append(page)
+        gate.wait()
+        with self._lock:
+            self._held.remove(page)
 
     def note(self, fetch):
         with self._lock:
@@ -91,7 +104,7 @@ class SlowServer:
     def cleanup(self):
         with self._lock:
             gates, self._gates = self._gates, {}
-        for gate in gates.values():
+        for _, gate in gates.values():
             gate.set()
         self._server.shutdown()
         self._server.server_close()
