@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT / 'tests' / 'e2e'))
 
 from harness import Purgeline, TrafficServer, Varnish, free_port, start_all
 
-# What the origin does and what the fence is told, in ms: a third more than a fetch takes, and so
-# much for a hit, because the machine has other things to do. The defaults are ten times as long, and
-# so would be every other time here.
+# What the origin does and what the fence is told, in ms: a third more than a fetch takes, and plenty
+# for a hit, because the machine has other things to do. The defaults are ten times as long, and so
+# would be every other time here.
 LAG, SLOWEST, FETCH, HIT = 100, 750, 1000, 250
 FENCE = {'origin_lag': f'{LAG}ms', 'fetch_time': f'{FETCH}ms', 'hit_time': f'{HIT}ms'}
 # Until when an edit has to be seen at the frontend: the fences, the grid that they are rounded to,
@@ -175,6 +175,9 @@ def remarks(results):
     for result in results:
         if result['failed_reads'] > result['reads'] / 1000:
             void.append(f'{result.way.label}: {result["failed_reads"]:.0f} reads failed')
+        if result['reads'] < 0.99 * result['asked_reads']:
+            void.append(f'{result.way.label}: only {result["reads"]:.0f} of '
+                        f'{result["asked_reads"]:.0f} reads were answered')
         if result['failed_purges'] > 0:
             void.append(f'{result.way.label}: {result["failed_purges"]:.0f} purges failed')
         if result['longest_fetch_ms'] > FETCH:

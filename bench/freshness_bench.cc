@@ -131,6 +131,7 @@ class Bench {
   }
 
   void read(std::uint32_t page) {
+    ++asked_reads_;
     readers_.send(
         "GET " + page_path(page) + " HTTP/1.1\r\nHost: " + std::string(kHost) + "\r\n\r\n",
         [this, page, asked = now()](const HttpAnswer& answer) {
@@ -152,6 +153,7 @@ class Bench {
     };
     std::printf("seconds %.1f\n", seconds);
     print("edits", counts.edits);
+    print("asked_reads", asked_reads_);
     print("reads", counts.reads);
     print("failed_reads", counts.failed_reads);
     print("stale_reads", counts.stale_reads);
@@ -164,7 +166,6 @@ class Bench {
     print("purges", purger_->sent());
     print("failed_purges", purger_->failed());
     print("longest_purge_ms", duration_cast<milliseconds>(purger_->longest()).count());
-    print("most_waiting_reads", readers_.most_waiting());
     for (const auto& [step, edits] : world_.times_to_fresh(kStep)) {
       std::printf("fresh_after_ms %ld %llu\n", step * duration_cast<milliseconds>(kStep).count(),
                   static_cast<unsigned long long>(edits));
@@ -181,6 +182,7 @@ class Bench {
   double random_reads_;
   Micros again_;
   std::uint64_t edits_wanted_;
+  std::uint64_t asked_reads_{0};
   std::mt19937_64 random_{kSeed};
 };
 

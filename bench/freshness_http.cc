@@ -118,7 +118,6 @@ HttpPool::~HttpPool() = default;
 void HttpPool::send(std::string request, OnAnswer done) {
   if (idle_.empty() && connections_.size() == limit_) {
     waiting_.push_back({std::move(request), std::move(done)});
-    most_waiting_ = std::max(most_waiting_, waiting_.size());
     return;
   }
   if (idle_.empty()) {

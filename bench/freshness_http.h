@@ -27,7 +27,6 @@ class HttpPool {
   HttpPool(Loop& loop, std::string address, std::size_t limit);
   ~HttpPool();
   void send(std::string request, OnAnswer done);
-  [[nodiscard]] std::size_t most_waiting() const { return most_waiting_; }
 
  private:
   class Connection;
@@ -43,7 +42,6 @@ class HttpPool {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> idle_;
   std::deque<Request> waiting_;
-  std::size_t most_waiting_{0};
 };
 
 // How long fetches take and how late the origin shows an edit: most are quick, none takes longer
