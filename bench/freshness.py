@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT / 'tests' / 'e2e'))
 
 from harness import Purgeline, TrafficServer, Varnish, free_port, start_all
 
-# What the origin does and what the fence is told, in ms: a third more than a fetch takes, and plenty
-# for a hit, because the machine has other things to do. The defaults are ten times as long, and so
-# would be every other time here.
+# What the origin does and what the fence is told, in ms: a third more than a fetch takes, and
+# plenty for a hit, because the machine has other things to do. The defaults are ten times as long,
+# and so would be every other time here.
 LAG, SLOWEST, FETCH, HIT = 100, 750, 1000, 250
 FENCE = {'origin_lag': f'{LAG}ms', 'fetch_time': f'{FETCH}ms', 'hit_time': f'{HIT}ms'}
 # Until when an edit has to be seen at the frontend: the fences, the grid that they are rounded to,
