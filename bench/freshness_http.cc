@@ -69,7 +69,8 @@ class HttpPool::Connection : public Watcher {
     write();
   }
 
-  void on_readable() override {
+  void on_ready() override {
+    write_from(fd_, out_);
     const bool open = read_into(fd_, buffer_);
     const auto answer = busy_ ? parse(buffer_) : std::nullopt;
     if (!open) close();
@@ -88,7 +89,8 @@ class HttpPool::Connection : public Watcher {
       fd_ = connect_to(pool_.address_);
       pool_.loop_.watch(fd_, *this);
     }
-    write_all(fd_, request_.text);
+    out_ = request_.text;
+    write_from(fd_, out_);
   }
 
   void finish(const HttpAnswer& answer) {
@@ -108,6 +110,7 @@ class HttpPool::Connection : public Watcher {
   bool busy_{false};
   int tries_{0};
   Request request_;
+  std::string out_;
   std::string buffer_;
 };
 
@@ -175,7 +178,8 @@ class Origin::Connection : public Watcher {
   }
 
   // Caches send one request at a time.
-  void on_readable() override {
+  void on_ready() override {
+    write_from(fd_, out_);
     const bool open = read_into(fd_, buffer_);
     if (!open) {
       ::close(std::exchange(fd_, -1));
@@ -196,15 +200,17 @@ class Origin::Connection : public Watcher {
       // Counted before it is written: nobody has stored it before.
       origin_.world_.end_fetch(page, version, now() - begun);
       if (fd_ < 0) return;
-      write_all(fd_,
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: public, "
-                "max-age=3600\r\nContent-Length: " +
-                    std::to_string(body.size()) + "\r\n\r\n" + body);
+      out_ =
+          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: public, "
+          "max-age=3600\r\nContent-Length: " +
+          std::to_string(body.size()) + "\r\n\r\n" + body;
+      write_from(fd_, out_);
     });
   }
 
   Origin& origin_;
   int fd_;
+  std::string out_;
   std::string buffer_;
 };
 
@@ -216,7 +222,7 @@ Origin::~Origin() {
   ::close(listener_);
 }
 
-void Origin::on_readable() {
+void Origin::on_ready() {
   for (int fd = 0;
        (fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
     connections_.push_back(std::make_unique<Connection>(*this, fd));

@@ -65,7 +65,7 @@ class Origin : public Watcher {
  public:
   Origin(Loop& loop, const std::string& address, World& world, Delays& delays);
   ~Origin() override;
-  void on_readable() override;
+  void on_ready() override;
 
  private:
   class Connection;

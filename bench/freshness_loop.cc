@@ -1,9 +1,7 @@
 #include "freshness_loop.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,8 +26,8 @@ sockaddr_in loopback(const std::string& address) {
   return in;
 }
 
-int socket_without_delay() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int nonblocking_socket() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   CHECK(fd >= 0);
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -48,7 +46,7 @@ Loop::~Loop() {
 
 void Loop::watch(int fd, Watcher& watcher) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = EPOLLIN | EPOLLOUT | EPOLLET;
   event.data.ptr = &watcher;
   CHECK(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0);
 }
@@ -70,23 +68,23 @@ void Loop::run_until(Moment end) {
     const auto left = std::chrono::ceil<milliseconds>(until - now()).count();
     const int ready = ::epoll_wait(epoll_, events, 256, static_cast<int>(std::max(left, 0L)));
     CHECK(ready >= 0 || errno == EINTR);
-    for (int i = 0; i < ready; ++i) static_cast<Watcher*>(events[i].data.ptr)->on_readable();
+    for (int i = 0; i < ready; ++i) static_cast<Watcher*>(events[i].data.ptr)->on_ready();
   }
 }
 
 int listen_on(const std::string& address) {
-  const int fd = socket_without_delay();
+  const int fd = nonblocking_socket();
   const sockaddr_in in = loopback(address);
   CHECK(::bind(fd, reinterpret_cast<const sockaddr*>(&in), sizeof in) == 0);
-  CHECK(::listen(fd, 1024) == 0 && ::fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+  CHECK(::listen(fd, 1024) == 0);
   return fd;
 }
 
 int connect_to(const std::string& address) {
-  const int fd = socket_without_delay();
+  const int fd = nonblocking_socket();
   const sockaddr_in in = loopback(address);
-  CHECK(::connect(fd, reinterpret_cast<const sockaddr*>(&in), sizeof in) == 0);
-  CHECK(::fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+  const int done = ::connect(fd, reinterpret_cast<const sockaddr*>(&in), sizeof in);
+  CHECK(done == 0 || errno == EINPROGRESS);
   return fd;
 }
 
@@ -102,16 +100,13 @@ bool read_into(int fd, std::string& buffer) {
   }
 }
 
-void write_all(int fd, const std::string& bytes) {
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t put = ::send(fd, bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
+void write_from(int fd, std::string& bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (put >= 0) {
-      done += static_cast<std::size_t>(put);
-    } else if (errno == EAGAIN) {
-      pollfd room{fd, POLLOUT, 0};  // requests are small: this is as good as never
-      ::poll(&room, 1, 1000);
+      bytes.erase(0, static_cast<std::size_t>(put));
     } else if (errno != EINTR) {
-      return;  // closed: the reader of this connection learns it
+      return;  // no room yet, or closed, which whoever reads learns
     }
   }
 }

@@ -20,11 +20,12 @@ inline Moment now() {
   return std::chrono::steady_clock::now();
 }
 
-// Somebody who has a descriptor in the loop. It lives as long as the loop runs.
+// Somebody who has a descriptor in the loop. It lives as long as the loop runs, and is told once
+// when there is something to read or room to write again.
 class Watcher {
  public:
   virtual ~Watcher() = default;
-  virtual void on_readable() = 0;
+  virtual void on_ready() = 0;
 };
 
 class Loop {
@@ -53,12 +54,15 @@ class Loop {
   std::priority_queue<Timer> timers_;
 };
 
-// "host:port" or "port" on loopback, as a listener or a connection; without blocking from then on.
+// "host:port" on loopback, as a listener or a connection that may still be under way: nothing
+// blocks.
 int listen_on(const std::string& address);
 int connect_to(const std::string& address);
 
 // What is there, appended. False when the other side has closed.
 bool read_into(int fd, std::string& buffer);
-void write_all(int fd, const std::string& bytes);
+
+// Writes what there is room for and takes it off `bytes`.
+void write_from(int fd, std::string& bytes);
 
 }  // namespace purgeline::bench
