@@ -35,6 +35,7 @@ WINDOW, ALLOWANCE = 100, 300
 BOUND = LAG + FETCH + (LAG + FETCH) // 16 + HIT + WINDOW + ALLOWANCE
 RELAY_DELAY = 1000  # ms between backend and frontend, as sites have it today
 PAGES = 5000
+UP = 1  # purgeline_target_state
 
 # name: what is given on the command line. delay: of the relay. fence: of Purgeline, else None.
 Way = namedtuple('Way', 'name label colour delay fence')
@@ -100,7 +101,11 @@ def run_way(way, options):
                             'purge': {'fence': way.fence}})
         servers.append(daemon)
     try:
-        start_all(*servers)
+        start_all(backend, frontend)
+        if daemon is not None:
+            daemon.start()
+            for layer in ('backend', 'frontend'):
+                daemon.wait_metric('purgeline_target_state', UP, layer=layer)
         done = subprocess.run(
             [options.client, *(f'{name}={value}' for name, value in arguments.items())],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -109,6 +114,9 @@ def run_way(way, options):
         result = Result(way, done.stdout)
         if daemon is not None:
             result.counts['purges'] = daemon.metric('purgeline_purges_total')
+            result.counts['slow_purges'] = (
+                daemon.metric('purgeline_attempt_seconds_count') -
+                daemon.metric('purgeline_attempt_seconds_bucket', le='0.25'))
         return result
     finally:
         for server in servers:
@@ -186,6 +194,9 @@ def remarks(results):
         if result['longest_purge_ms'] > ALLOWANCE:
             notes.append(f'{result.way.label}: a purge took {result["longest_purge_ms"]:.0f} ms; '
                          'the machine is too busy')
+        if result.counts.get('slow_purges', 0) > 0:
+            notes.append(f'{result.way.label}: {result["slow_purges"]:.0f} purges took more than '
+                         '250 ms to be answered; the machine is too busy')
     if 'plain' in by_name and by_name['plain']['late_reads'] == 0:
         void.append('plain purges left no old page behind: nothing was in flight when it mattered')
     if 'fenced' in by_name and 'unfenced' in by_name:
