@@ -137,6 +137,7 @@ COLUMNS = (
     ('p50 ms', 8, lambda r: f'{r.percentile(0.5)}'),
     ('p99 ms', 8, lambda r: f'{r.percentile(0.99)}'),
     ('p99.9 ms', 9, lambda r: f'{r.percentile(0.999)}'),
+    ('max ms', 8, lambda r: f'{r.times[-1][0]}'),
     ('purges/edit', 12, lambda r: f'{r["purges"] / r["edits"]:.2f}'),
 )
 
@@ -146,7 +147,7 @@ old fetches  answers of the origin that were out of date when they were given: w
              was done before cannot remove
 late         reads that got a page without an edit made more than {BOUND} ms before, and edits that
              such a read missed
-p50..p99.9   ms from an edit to the last read that did not get it
+p50..max     ms from an edit to the last read that did not get it
 purges/edit  of both layers together
 '''
 
