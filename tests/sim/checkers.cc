@@ -229,6 +229,7 @@ void Checker::committing(const Commit& commit, bool to_log, const std::string& c
       fail(where + " is committed past offset " + std::to_string(event.offset) + ": " + wrong);
     }
     if (dead) ++commits_with_letters_;
+    if (options_.fences) ++fenced_events_;
     event.done = true;
     event.done_at = clock_.now();
   }

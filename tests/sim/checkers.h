@@ -106,6 +106,7 @@ class Checker {
   [[nodiscard]] const std::string& violation() const { return violation_; }
   [[nodiscard]] std::size_t events() const;
   [[nodiscard]] std::uint64_t commits_with_letters() const { return commits_with_letters_; }
+  [[nodiscard]] std::uint64_t fenced_events() const { return fenced_events_; }
   [[nodiscard]] std::uint64_t stale_reads() const { return stale_reads_; }
   [[nodiscard]] std::uint64_t overdue_reads() const { return overdue_reads_; }
 
@@ -178,6 +179,7 @@ class Checker {
   std::map<std::string, std::vector<Absence>> absences_;  // by target
   std::string violation_;
   std::uint64_t commits_with_letters_{0};
+  std::uint64_t fenced_events_{0};
   std::uint64_t stale_reads_{0};
   std::uint64_t overdue_reads_{0};
 };

@@ -9,6 +9,13 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+namespace {
+
+constexpr std::uint64_t kFences = 3000;
+constexpr std::uint64_t kFewFences = 60;
+
+}  // namespace
+
 Duration World::below(Duration most) {
   return Duration(
       static_cast<std::int64_t>(reader_random_.below(static_cast<std::uint64_t>(most.count()))));
@@ -21,6 +28,13 @@ void World::fill_caches() {
   if (reader_random_.below(2) == 0) kinds_.ttl = milliseconds(500 + reader_random_.below(4000));
   kinds_.grace = reader_random_.below(2) == 0;
   kinds_.keeps = reader_random_.below(2) == 0;
+  fences_ = reader_random_.below(4) > 0;
+  config_.fence.fetch_time.reset();
+  if (fences_) config_.fence.fetch_time = times_.fetch;
+  config_.fence.origin_lag = times_.lag;
+  config_.fence.hit_time = times_.hit;
+  // The small one is full often.
+  config_.fence.capacity = reader_random_.below(4) > 0 ? kFences : kFewFences;
   content_.set_reader([this](const PageRead& read) {
     ++reads_;
     if (read.version != read.latest && trace_.printing()) {
@@ -105,7 +119,13 @@ void World::configured() {
 }
 
 void World::without_fences() {
+  fences_ = false;
+  config_.fence.fetch_time.reset();
   checker_->set_fences(false, true);
+}
+
+bool World::room_for_fences() const {
+  return config_.fence.capacity == kFences;
 }
 
 // Whatever is still in a cache may be served for ever.

@@ -22,6 +22,8 @@ void Report::add(const World::Counts& counts) {
   total_.purges += counts.purges;
   total_.dead_letters += counts.dead_letters;
   total_.letter_commits += counts.letter_commits;
+  total_.fenced += counts.fenced;
+  total_.fences_full += counts.fences_full;
   total_.reads += counts.reads;
   total_.stale_reads += counts.stale_reads;
   total_.overdue_reads += counts.overdue_reads;
@@ -40,6 +42,8 @@ void Report::print() const {
   line("purges sent", total_.purges);
   line("dead letters", total_.dead_letters);
   line("events committed by a dead letter", total_.letter_commits);
+  line("events committed after their fences", total_.fenced);
+  line("times that the table of fences was full", total_.fences_full);
   line("pages read", total_.reads);
   line("old pages read", total_.stale_reads);
   line("and later than fences would allow", total_.overdue_reads);
@@ -55,6 +59,8 @@ std::vector<std::string> Report::missing() const {
   for (std::size_t i = 0; i < kFaults; ++i) {
     if (total_.faults[i] == 0) names.emplace_back(fault_name(static_cast<Fault>(i)));
   }
+  if (total_.fenced == 0) names.emplace_back("events committed after their fences");
+  if (total_.fences_full == 0) names.emplace_back("full tables of fences");
   if (total_.stale_reads == 0) names.emplace_back("old pages read");
   if (total_.overdue_reads == 0) names.emplace_back("old pages that a fence would have removed");
   if (total_.revived == 0) names.emplace_back("copies revived by a 304");

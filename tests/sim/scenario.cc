@@ -64,6 +64,8 @@ void World::build_layers() {
   checks.window = config_.coalesce.window;
   checks.unique = unique_;
   checks.times = times_;
+  checks.fences = checks.fresh = fences_;
+  checks.room = room_for_fences();
   checker_ = std::make_unique<Checker>(std::move(checks), clock_, transport_, letters_);
 }
 

@@ -166,6 +166,7 @@ void World::step() {
 // That a target is left out is the program's decision, and so only it can say when it was.
 void World::line(std::string_view event, LogFields fields) {
   if (event == "fell back") faults_.happened(Fault::fell_back);
+  if (event == "fences full") ++fences_full_;
   if (event == "catching up") faults_.happened(Fault::catch_up);
   const bool removed = event == "target removed";
   if (event != "target behind" && event != "target live again" && !removed) return;
@@ -280,6 +281,8 @@ World::Counts World::counts() const {
   counts.dead_letters = letters_.letters.size();
   counts.letter_commits = checker_->commits_with_letters();
   counts.reads = reads_;
+  counts.fenced = checker_->fenced_events();
+  counts.fences_full = fences_full_;
   counts.stale_reads = checker_->stale_reads();
   counts.overdue_reads = checker_->overdue_reads();
   counts.stored_after_purge = content_.stored_after_purge();

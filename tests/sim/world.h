@@ -58,6 +58,7 @@ class World {
     std::uint64_t events{0}, purges{0}, dead_letters{0}, letter_commits{0};
     std::uint64_t reads{0}, stale_reads{0}, overdue_reads{0};
     std::uint64_t stored_after_purge{0}, revived{0}, refilled{0};
+    std::uint64_t fenced{0}, fences_full{0};
     FaultCounts faults{};
   };
   [[nodiscard]] Counts counts() const;
@@ -102,6 +103,7 @@ class World {
   void start_cache(std::uint16_t port);
   void configured();
   void check_copies();
+  [[nodiscard]] bool room_for_fences() const;
   // scenario.cc
   void write_backlog();
   [[nodiscard]] std::string draw_url();
@@ -150,9 +152,11 @@ class World {
   std::vector<std::string> topics_;
   std::unique_ptr<Checker> checker_;
   FillTimes times_;
+  bool fences_{false};
   CacheKind kinds_;  // what the caches of this world have in common
   SimContent content_{draws()};
   std::uint64_t reads_{0};
+  std::uint64_t fences_full_{0};
   std::unique_ptr<Program> program_;
   // Made anew, and not yet known to the program.
   struct Fresh {
