@@ -12,6 +12,7 @@
 #include "control/config_intakes.h"
 #include "control/config_text.h"
 #include "purgeline/host_pattern.h"
+#include "purgeline/peers.h"
 #include "purgeline/types.h"
 
 namespace purgeline::config {
@@ -58,6 +59,7 @@ class Relations {
       report(path, std::move(complaint));
     });
     check_read();
+    check_peers();
   }
 
  private:
@@ -76,6 +78,42 @@ class Relations {
     read(intake.htcp.listen, intake.htcp.topic, "intake.htcp.topic");
     if (intake.htcp.listen.empty()) {
       read(intake.htcp.groups, intake.htcp.topic, "intake.htcp.topic");
+    }
+  }
+
+  // Offsets are what peers tell each other, so all of them read the same log.
+  void check_peers() {
+    const PeersConfig& peers = config_.purge.peers;
+    const std::string at = "purge.peers.topic";
+    Seen seen;
+    for (std::size_t i = 0; i < peers.hosts.size(); ++i) {
+      const std::string path = index_path("purge.peers.hosts", i);
+      check_peer_name(path, peers.hosts[i]);
+      once(seen, peers.hosts[i], path);
+    }
+    check_peer_name("purge.peers.name", peers.name);
+    if (peers.topic.empty()) {
+      if (!peers.hosts.empty()) report(at, {"is missing, purge.peers.hosts needs it", "", "", ""});
+      return;
+    }
+    if (!is_topic(peers.topic)) {
+      report(at, {"is not a topic's name", peers.topic, kTopicRule, ""});
+    }
+    if (config_.log.kafka.brokers.empty()) {
+      report(at, {"needs a log that all peers read", "log.journal", "log.kafka", ""});
+    }
+    const auto& topics = config_.log.kafka.topics;
+    if (std::find(topics.begin(), topics.end(), peers.topic) != topics.end()) {
+      report(at, {"is one of log.kafka.topics", peers.topic, "a topic of its own", ""});
+    }
+  }
+
+  void check_peer_name(const std::string& path, const std::string& name) {
+    const bool plain =
+        std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
+    if (!plain || name.size() > kMaxPeerName) {
+      report(path, {"is not a host's name", name,
+                    "at most " + std::to_string(kMaxPeerName) + " letters, digits and signs", ""});
     }
   }
 

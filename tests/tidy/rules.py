@@ -69,6 +69,7 @@ USES = {
          ' intake',
          'src/store/*': 'the writer thread hands its answers back',
          'src/sources/kafka_outbox*': 'forwards on a thread of its own, metrics are read by others',
+         'src/sources/kafka_peers*': 'the latest of each peer, between its thread and the shard',
          'src/sources/kafka_helper*': 'blocking calls of librdkafka have a thread of their own',
          'tests/*': 'servers and threads of tests', 'bench/*': 'servers of benchmarks'}),
     'raw memory': (

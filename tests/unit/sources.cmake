@@ -4,3 +4,5 @@ purgeline_test(sources_kafka_test
   SOURCES sources_kafka_test.cc DEPS purgeline_sources LABELS unit)
 purgeline_test(sources_outbox_test
   SOURCES sources_outbox_test.cc DEPS purgeline_sources LABELS unit)
+purgeline_test(sources_peer_codec_test
+  SOURCES sources_peer_codec_test.cc DEPS purgeline_sources LABELS unit)
