@@ -103,10 +103,16 @@ struct MetricsSnapshot {
     TargetState state{};
     TargetMetrics metrics;
   };
+  struct Peer {
+    std::string peer;
+    PeerMetrics metrics;
+  };
   ShardMetrics shard;
   std::vector<Topic> topics;
   std::vector<Partition> partitions;
   std::vector<Target> targets;
+  std::optional<PeersMetrics> peers;  // while there are some
+  std::vector<Peer> each_peer;
   std::optional<JournalMetrics> journal;  // while there is one
   std::optional<OutboxMetrics> outbox;    // likewise; the control thread's
   // The control thread's, added when a page is made; the shard leaves them alone.

@@ -37,6 +37,9 @@ using PartitionId = Strong<struct PartitionTag, std::uint32_t>;
 // One cache address, dense from 0 over all layers in configuration order.
 using TargetId = Strong<struct TargetTag, std::uint16_t>;
 
+// One other host that runs Purgeline, by its place among those that are waited for.
+using PeerId = Strong<struct PeerTag, std::uint16_t>;
+
 // One tier of caches, 0 = the backend layer, which is purged first.
 using LayerId = Strong<struct LayerTag, std::uint8_t>;
 
@@ -67,6 +70,13 @@ inline constexpr std::size_t kMaxTargets = 32;
 using TargetMask = std::uint32_t;
 [[nodiscard]] constexpr TargetMask mask_of(TargetId target) {
   return TargetMask{1} << target.value();
+}
+
+// Most peers one host may wait for, and a set of them.
+inline constexpr std::size_t kMaxPeers = 64;
+using PeerMask = std::uint64_t;
+[[nodiscard]] constexpr PeerMask mask_of(PeerId peer) {
+  return PeerMask{1} << peer.value();
 }
 
 }  // namespace purgeline

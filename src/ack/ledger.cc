@@ -1,5 +1,7 @@
 #include "ack/ledger.h"
 
+#include <algorithm>
+
 #include "purgeline/check.h"
 
 namespace purgeline {
@@ -57,6 +59,16 @@ Offset Ledger::target_watermark(TargetId target) const {
     if ((entries_[i].mask & bit) != 0) return entries_[i].offset;
   }
   return next_;
+}
+
+Offset Ledger::mask_watermark(TargetMask mask) {
+  if (asked_ != mask) asked_sequence_ = 0;
+  asked_ = mask;
+  asked_sequence_ = std::max(asked_sequence_, first_sequence_);
+  std::size_t at = asked_sequence_ - first_sequence_;
+  while (at < entries_.size() && (entries_[at].mask & mask) == 0) ++at;
+  asked_sequence_ = first_sequence_ + at;
+  return at == entries_.size() ? next_ : entries_[at].offset;
 }
 
 std::optional<WallTime> Ledger::oldest_unfinished() const {

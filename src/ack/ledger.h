@@ -51,6 +51,9 @@ class Ledger {
   // Never moves backwards.
   [[nodiscard]] Watermark watermark() const { return watermark_; }
   [[nodiscard]] Offset target_watermark(TargetId target) const;
+  // Everything below is done on all targets of the mask. It goes on from where it was asked last,
+  // so asking for one mask again and again costs each event once.
+  [[nodiscard]] Offset mask_watermark(TargetMask mask);
   // The time of the oldest unfinished event.
   [[nodiscard]] std::optional<WallTime> oldest_unfinished() const;
   // The offset of the event with this number, while it is in the ring.
@@ -67,6 +70,8 @@ class Ledger {
   std::uint32_t targets_;
   Ring<Entry> entries_;
   std::uint64_t first_sequence_{0};  // of entries_[0]
+  TargetMask asked_{0};              // by mask_watermark(), and
+  std::uint64_t asked_sequence_{0};  // how far that is done
   Offset next_;                      // one past the last noted offset
   Watermark watermark_;
 };

@@ -6,8 +6,10 @@
 #include <thread>
 #include <utility>
 
+#include "io/system_clock.h"
 #include "purgeline/check.h"
 #include "sources/kafka_connection.h"
+#include "sources/kafka_peers.h"
 #include "store/journal_source.h"
 
 namespace purgeline {
@@ -56,6 +58,9 @@ Result<std::unique_ptr<LogSeams>> LogSeams::make(const Config& config, Journal* 
     if (!kafka) return tl::unexpected<Error>(std::move(kafka.error()));
     seams->kafka_ = std::move(*kafka);
     seams->start_at_ = config.log.kafka.start_at;
+    if (Status status = seams->open_peers(config, log); !status) {
+      return tl::unexpected<Error>(std::move(status.error()));
+    }
     return seams;
   }
   CHECK(journal != nullptr);
@@ -68,6 +73,7 @@ Result<std::unique_ptr<LogSeams>> LogSeams::make(const Config& config, Journal* 
 
 std::shared_future<void> LogSeams::close(std::unique_ptr<LogSeams> seams) {
   seams->source().stop();
+  if (seams->peers_) seams->peers_->stop();
   std::promise<void> closed;
   std::shared_future<void> done = closed.get_future().share();
   if (!seams->kafka_) {
@@ -81,6 +87,25 @@ std::shared_future<void> LogSeams::close(std::unique_ptr<LogSeams> seams) {
   }).detach();
   done.wait_for(kLogCloses);
   return done;
+}
+
+Status LogSeams::open_peers(const Config& config, EventLog& log) {
+  const PeersConfig& peers = config.purge.peers;
+  if (peers.topic.empty()) return {};
+  KafkaPeersOptions options;
+  options.kafka = kafka_options(config, log);
+  options.kafka.log = nullptr;  // what concerns the brokers is told by the source's clients
+  options.topic = peers.topic;
+  options.name = peers.name.empty() ? host_name() : peers.name;
+  peers_clock_ = std::make_unique<SystemClock>();
+  auto made = KafkaPeers::make(std::move(options), wake_.get(), *peers_clock_);
+  if (!made) return tl::unexpected<Error>(std::move(made.error()));
+  peers_ = std::move(*made);
+  return {};
+}
+
+PeerLink* LogSeams::peers() {
+  return peers_.get();
 }
 
 Source& LogSeams::source() {

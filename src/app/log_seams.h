@@ -22,6 +22,8 @@ namespace purgeline {
 class Journal;
 class JournalConnection;
 class KafkaConnection;
+class KafkaPeers;
+class PeerLink;
 
 class LogSeams {
  public:
@@ -40,12 +42,17 @@ class LogSeams {
 
   [[nodiscard]] Source& source();
   [[nodiscard]] OffsetStore& offsets();
+  // The other hosts of purge.peers; null: none.
+  [[nodiscard]] PeerLink* peers();
   [[nodiscard]] const StartAt& start_at() const { return start_at_; }
 
  private:
   LogSeams();
+  [[nodiscard]] Status open_peers(const Config& config, EventLog& log);
   StartAt start_at_;
   Fd wake_;                                     // Kafka's threads write to it, and live longer
+  std::unique_ptr<Clock> peers_clock_;          // of a thread of its own
+  std::unique_ptr<KafkaPeers> peers_;           // with Kafka only
   std::unique_ptr<KafkaConnection> kafka_;      // this,
   std::unique_ptr<JournalConnection> journal_;  // or this
 };

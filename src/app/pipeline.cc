@@ -79,6 +79,8 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
       facts_(kMaxTargets),
       rate_since_(seams.clock.now()) {
   dispatcher_.set_listener(this);
+  if (seams.peers != nullptr)
+    peers_.emplace(*seams.peers, config, readings_, partitions_, journeys_, seams.clock, seams.log);
   room_of_all_ = journeys_.room();
 }
 
@@ -93,6 +95,7 @@ void Pipeline::turn() {
   dead_letters_.poll();
   if (!dying_.empty()) give_dead_letters();
   if (const auto step = journeys_.fences().end_step()) readings_.end_step(*step);
+  if (peers_) peers_->turn();
   read();
   journeys_.turn();
   for (const TargetId id : targets_.here()) probes_.set_state(id, dispatcher_.state(id));
@@ -303,6 +306,7 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.targets = reading.targets;
   input.priority = reading.priority;
   input.origin = {record.partition, record.offset};
+  input.peers = peers_ && peers_->waits(reading, record.offset);
   if (ShardWatches* const watching = watches()) {
     watching->on_accepted(event, input.ticket, input.targets);
   }
@@ -471,6 +475,7 @@ MonoTime Pipeline::next_due() {
   if (held_back_ && journeys_.room() > held_room_) return clock_.now() + tick_;
   MonoTime due = std::min(dispatcher_.next_due(), partitions_.next_due());
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
+  if (peers_) due = std::min(due, peers_->next_due());
   due = std::min(due, absences_.next_due(clock_.now()));
   if (ShardWatches* const watching = watches()) due = std::min(due, watching->next_due());
   due = std::min(due, probes_.next_due().value_or(MonoTime::max()));

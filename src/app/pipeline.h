@@ -20,6 +20,7 @@
 
 #include "app/absences.h"
 #include "app/partitions.h"
+#include "app/peers.h"
 #include "app/readings.h"
 #include "app/shard_watches.h"
 #include "app/target_probes.h"
@@ -52,6 +53,7 @@ struct PipelineSeams {
   DeadLetters& dead_letters;
   EventLog& log;
   ShardWatches* watches{nullptr};  // null: nobody ever waits for one event
+  PeerLink* peers{nullptr};        // null: there are no other hosts
 };
 
 class Pipeline : public RecordSink,
@@ -163,6 +165,7 @@ class Pipeline : public RecordSink,
   Dispatcher dispatcher_;
   Readings readings_;
   Partitions partitions_;
+  std::optional<Peers> peers_;
   Absences absences_;
   std::vector<AbsenceFacts> facts_;  // by TargetId, of this turn
   std::uint32_t reading_now_{0};     // whose records on_record() gets

@@ -34,6 +34,7 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
   partitions_.change(partition_options(config, log));
   if (!log.kafka.brokers.empty()) partitions_.change_topics(log.kafka.topics);
   change_targets(*change);
+  if (peers_) peers_->change(config);
   return Reloaded::applied;
 }
 

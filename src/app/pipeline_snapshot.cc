@@ -75,6 +75,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   }
   list_refused(rejects_, partitions_, out);
   out.ready = readiness();
+  if (peers_) peers_->snapshot(out);
   out.taken = clock_.now();
 }
 

@@ -89,6 +89,9 @@ void Readings::open_live(PartitionId id, Offset from, std::optional<WallTime> be
     partition.away[TargetId{t}] = {there != 0 ? finished : from, began};
   }
   owe(partition, {there != 0 ? there : all_, finished, from, began, true});
+  for (std::uint16_t p = 0; p < kMaxPeers; ++p) {
+    if ((let_go_ & mask_of(PeerId{p})) != 0) remember(partition, PeerId{p}, {from, began, {}});
+  }
 }
 
 void Readings::jump(PartitionId id, Offset to, bool owed) {
@@ -358,7 +361,7 @@ void Readings::turn() {
       // What it has read is on its way and holds the commit; the next one may begin.
       if (!reading.cursor) partition.catch_up.reset();
     }
-    const bool may = ending_ < kMostEnding * partitions_.size();
+    const bool may = ending_ < kMostEnding * partitions_.size() && !backlog_held_;
     if (!partition.catch_up && !partition.owed.empty() && may) {
       open_catch_up(PartitionId{i}, partition);
     }
@@ -378,6 +381,7 @@ void Readings::open_catch_up(PartitionId id, Partition& partition) {
                    [this](const Owed& owed) { return (owed.targets & ~left_out_) != 0; });
   if (due == partition.owed.end()) return;
   const Owed range = *due;
+  if (range.unread && peers_ != nullptr) remember_missing(id, partition, range);
   auto reading = std::make_unique<Reading>();
   reading->partition = id;
   reading->priority = Priority::catch_up;
@@ -423,6 +427,7 @@ Ledger::Watermark Readings::lowest(PartitionId id, MarkOf mark_of) const {
   }
   for (const Owed& owed : partition->owed) consider(owed.from, owed.began);
   for (const auto& [target, away] : partition->away) consider(away.from, away.began);
+  for (const auto& [peer, missed] : partition->missed) consider(missed.from, missed.began);
   return lowest;
 }
 

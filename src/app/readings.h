@@ -25,10 +25,19 @@
 #include <vector>
 
 #include "ack/ledger.h"
+#include "purgeline/peers.h"
 #include "purgeline/source.h"
 #include "purgeline/types.h"
 
 namespace purgeline {
+
+// How far other hosts are, whose backends fill the frontends here.
+class PeerProgress {
+ public:
+  virtual ~PeerProgress() = default;
+  // Those that have not purged all of [from, to), whether they are waited for or not.
+  [[nodiscard]] virtual PeerMask missing(PartitionId partition, Offset from, Offset to) const = 0;
+};
 
 struct Reading {
   PartitionId partition;
@@ -107,6 +116,25 @@ class Readings {
   // Opens what is owed, ends what is done.
   void turn();
 
+  // ---- peers
+  // What a peer has not purged when it is read here is remembered, and owed to all layers behind
+  // the first when the peer has.
+  void set_peers(const PeerProgress& peers) { peers_ = &peers; }
+  // No further catch-up begins while it is held.
+  void hold_backlog(bool held) { backlog_held_ = held; }
+  // Live events do not wait for the peer, or do again from now on.
+  void let_go(PeerId peer);
+  void wait_for(PeerId peer);
+  // It is no peer any more: nothing waits for it.
+  void forget_peer(PeerId peer);
+  // Owes what was remembered of it as far as it has purged that; true when there was something.
+  bool settle_missed(PeerId peer, MonoTime now);
+  // In offsets over all partitions.
+  [[nodiscard]] std::uint64_t missed(PeerId peer) const;
+  // How far the first layer is, for the peers of this host: all but name and fences. REQUIRES: the
+  // partition has a live reading.
+  [[nodiscard]] PeerMark first_layer(PartitionId partition);
+
   // The number of the live, and of the catch-up reading.
   [[nodiscard]] std::optional<std::uint32_t> live(PartitionId partition) const;
   [[nodiscard]] std::optional<std::uint32_t> catch_up(PartitionId partition) const;
@@ -139,10 +167,16 @@ class Readings {
     Offset from;
     std::optional<WallTime> began;
   };
+  struct Missed {  // read here before a peer has purged it
+    Offset from;
+    std::optional<WallTime> began;
+    std::optional<Offset> to;  // none: up to what is read, while it is not waited for
+  };
   struct Partition {
     std::optional<std::uint32_t> live, catch_up;
     std::vector<Owed> owed;
     std::map<TargetId, Away> away;
+    std::map<PeerId, Missed> missed;
   };
 
   Partition& at(PartitionId partition);
@@ -161,6 +195,9 @@ class Readings {
   [[nodiscard]] bool done(const Reading& reading) const;
   template <class MarkOf>
   [[nodiscard]] Ledger::Watermark lowest(PartitionId partition, MarkOf mark_of) const;
+  void remember(Partition& partition, PeerId peer, const Missed& missed);
+  void remember_missing(PartitionId id, Partition& partition, const Owed& range);
+  [[nodiscard]] Offset end_of(const Partition& partition, const Missed& missed) const;
 
   Source& source_;
   const std::size_t ledger_capacity_;
@@ -169,6 +206,9 @@ class Readings {
   TargetMask left_out_{0};
   bool fences_open_{false};
   std::size_t ending_{0};  // readings that wait for their last events, or fences
+  const PeerProgress* peers_{nullptr};
+  PeerMask let_go_{0};
+  bool backlog_held_{false};
   std::array<MonoTime, kMaxTargets> returned_;
   std::vector<std::unique_ptr<Reading>> readings_;  // empty places are used again
   std::vector<Partition> partitions_;               // by PartitionId

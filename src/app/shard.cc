@@ -137,7 +137,7 @@ void Shard::run() {
   log_config.kafka.start_at = start_at_;
   Pipeline pipeline(config_.purge, log_config, std::move(*hosts),
                     {clock, random, transport, resolver, (*seams)->source(), (*seams)->offsets(),
-                     store_.positions(), store_.dead_letters(), log, watches_});
+                     store_.positions(), store_.dead_letters(), log, watches_, (*seams)->peers()});
   pipeline.start();
   {
     const std::lock_guard lock(wake_mutex_);

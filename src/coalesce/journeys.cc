@@ -62,6 +62,12 @@ bool Journeys::accept(const JourneyInput& input) {
   const auto fence =
       fences_.owe({event.key, event.version, event.targets, event.priority, input.origin});
   if (fence && event.priority == Priority::catch_up) event.fence = *fence;
+  if (input.peers) {
+    event.peers = true;
+    while (for_peers_.size() <= event.ticket.reading) for_peers_.emplace_back(events_);
+    for_peers_[event.ticket.reading].push_back(index);
+    ++waiting_for_peers_;
+  }
   enter_layers(index);
   return fence.has_value();
 }
@@ -108,6 +114,10 @@ void Journeys::enter_layers(std::uint32_t index) {
       start_deadline(index);
       return;
     }
+    if (event.peers) {
+      wait_for_peers(index);
+      return;
+    }
     event.version = event.answered;
   }
   finish(index);
@@ -142,10 +152,55 @@ void Journeys::target_settled(std::uint32_t index, TargetId target) {
   --pending_[target.value()];
   sink_.on_target_done(event.ticket, target);
   if (--event.pending > 0) return;
+  if (event.peers)
+    wait_for_peers(index);
+  else
+    layer_done(index);
+}
+
+void Journeys::layer_done(std::uint32_t index) {
+  Event& event = events_[index];
+  CHECK(event.pending == 0 && !event.peers);
   stop_deadline(index);
   event.version = event.answered;
   ++event.layer;
   enter_layers(index);
+}
+
+// This host's own targets of layer 1 have answered: what comes from them is fresh, so the next
+// layer is purged at once, and once more when nothing old can come from elsewhere. Whatever was
+// sent ahead before came too early for that.
+void Journeys::wait_for_peers(std::uint32_t index) {
+  Event& event = events_[index];
+  CHECK(event.peers && event.layer == 0 && event.pending == 0);
+  stop_deadline(index);
+  event.ahead = 0;
+  if (layers_of(event).size() == 1) return;
+  for (const TargetId target : layers_of(event)[1]) {
+    if ((event.targets & mask_of(target)) == 0) continue;
+    if (coalescer_.want_ahead(target, event.key, event.answered, event.priority))
+      ++sent_before_peers_;
+  }
+  event.ahead = 1;
+  start_deadline(index);
+}
+
+std::optional<Journeys::PeerWait> Journeys::first_for_peers(std::uint32_t reading) const {
+  if (reading >= for_peers_.size() || for_peers_[reading].first() == kNone) return std::nullopt;
+  const Event& event = events_[for_peers_[reading].first()];
+  return PeerWait{event.ticket, event.arrived};
+}
+
+// The purges of the peers came before this moment.
+void Journeys::pass_peers(std::uint32_t reading) {
+  const std::uint32_t index = for_peers_[reading].first();
+  Event& event = events_[index];
+  CHECK(event.peers && event.layer == 0 && event.ticket.reading == reading);
+  for_peers_[reading].remove(index);
+  --waiting_for_peers_;
+  event.peers = false;
+  event.answered = std::max(event.answered, clock_.now());
+  if (event.pending == 0) layer_done(index);
 }
 
 void Journeys::leave_out(TargetId target) {
@@ -161,6 +216,7 @@ void Journeys::take_in(TargetId target) {
 void Journeys::finish(std::uint32_t index) {
   const Event& event = events_[index];
   FinishedEvent finished;
+  CHECK(!event.peers);
   finished.ticket = event.ticket;
   finished.arrived = event.arrived;
   finished.priority = event.priority;

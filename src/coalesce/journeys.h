@@ -15,6 +15,10 @@
 //
 // An event of a backlog whose purges have been its fences so far does not go on to the next layer
 // before its fence does: one purge is both there.
+//
+// Peers are like further targets of layer 1, on other hosts: an event that waits for them is not
+// done there before the caller says that they are. It waits for its own layer 1 as ever, then the
+// next layer is sent ahead at once.
 #pragma once
 
 #include <array>
@@ -47,6 +51,7 @@ struct JourneyInput {
   TargetMask targets{0};  // those that it is for; one that is left out may be among them
   Priority priority{Priority::live};
   EventOrigin origin{};
+  bool peers{false};  // layer 1 waits for other hosts as well
 };
 
 struct FinishedEvent {
@@ -93,6 +98,22 @@ class Journeys : public SettleSink, public FenceWaiter {
   [[nodiscard]] std::optional<MonoTime> next_due() const;
   [[nodiscard]] std::uint64_t sent_ahead() const { return sent_ahead_; }
 
+  // ---- peers
+  // Of a reading, the event that has waited for peers for longest.
+  struct PeerWait {
+    EventTicket ticket;
+    MonoTime arrived{};
+  };
+  [[nodiscard]] std::optional<PeerWait> first_for_peers(std::uint32_t reading) const;
+  // It waits no longer. REQUIRES: there is one.
+  void pass_peers(std::uint32_t reading);
+  // Readings are numbered below it.
+  [[nodiscard]] std::uint32_t peer_lanes() const {
+    return static_cast<std::uint32_t>(for_peers_.size());
+  }
+  [[nodiscard]] std::uint32_t waiting_for_peers() const { return waiting_for_peers_; }
+  [[nodiscard]] std::uint64_t sent_before_peers() const { return sent_before_peers_; }
+
   // Targets that are behind. Events go on without one that is left out; what they owe it is the
   // caller's to remember, before it leaves it out.
   void leave_out(TargetId target);
@@ -135,6 +156,7 @@ class Journeys : public SettleSink, public FenceWaiter {
     ListPlace place;  // in the list of deadlines
     FenceRef fence;   // of an event of a backlog
     std::uint32_t parked_before{kNone};
+    ListPlace lane;  // of those that wait for peers
     std::uint8_t plan{0};
     std::uint8_t layer{0};
     std::uint8_t pending{0};  // targets of the current layer that have not settled it
@@ -143,8 +165,10 @@ class Journeys : public SettleSink, public FenceWaiter {
     bool has_time{false};
     bool dead{false};
     bool left_out{false};
+    bool peers{false};  // it waits for them
     Priority priority{Priority::live};
   };
+  using Lane = IndexList<Event, &Event::lane>;
 
   [[nodiscard]] const LayerPlans::Layers& layers_of(const Event& event) const {
     return plans_.layers(event.plan);
@@ -156,6 +180,8 @@ class Journeys : public SettleSink, public FenceWaiter {
   void start_deadline(std::uint32_t index);
   void stop_deadline(std::uint32_t index);
   void send_ahead(std::uint32_t index);
+  void wait_for_peers(std::uint32_t index);
+  void layer_done(std::uint32_t index);
 
   JourneyOptions options_;
   Coalescer& coalescer_;
@@ -166,6 +192,9 @@ class Journeys : public SettleSink, public FenceWaiter {
   Pool<Event> events_;
   IndexList<Event, &Event::place> deadlines_{events_};  // earliest first
   std::uint64_t sent_ahead_{0};
+  std::vector<Lane> for_peers_;  // by the number of the reading, in order of arrival
+  std::uint32_t waiting_for_peers_{0};
+  std::uint64_t sent_before_peers_{0};
   TargetMask left_out_{0};
   TargetMask removed_{0};  // and of those, whom nothing is owed
   std::uint32_t backlog_{0};

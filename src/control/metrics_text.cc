@@ -139,6 +139,10 @@ std::string render_metrics(const MetricsSnapshot& snapshot, const ProcessMetrics
   for (const MetricsSnapshot::Target& target : snapshot.targets) {
     visit(families, target.metrics, {{"layer", target.layer}, {"target", target.target}});
   }
+  if (snapshot.peers) visit(families, *snapshot.peers, {});
+  for (const MetricsSnapshot::Peer& peer : snapshot.each_peer) {
+    visit(families, peer.metrics, {{"peer", peer.peer}});
+  }
   if (snapshot.journal) visit(families, *snapshot.journal, {});
   if (snapshot.outbox) visit(families, *snapshot.outbox, {});
   visit(families, snapshot.intake_http, {});

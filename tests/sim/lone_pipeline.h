@@ -71,7 +71,6 @@ struct LonePipeline {
                Duration longest_turn = std::chrono::milliseconds(10))
       : config(std::move(with)), letters(kept), longest(longest_turn) {
     log.create_topic(kTopic, 1);
-    source.emplace(log, SimSourceOptions{{kTopic}, 2, 4});
     faults.stop();
     for (std::size_t i = 0; i < config.layers.size(); ++i) {
       for (const Endpoint& endpoint : config.layers[i].targets) {
@@ -85,13 +84,18 @@ struct LonePipeline {
       }
     }
   }
+  // A second time: as after a crash.
   void start(const std::vector<std::string>& denied = {}, ShardWatches* watches = nullptr) {
     LogConfig log_config;
     log_config.kafka.start_at = StartEarliest{};
     log_config.catch_up = {std::chrono::seconds(10), 10};
+    pipeline.reset();
+    source.emplace(log, SimSourceOptions{{kTopic}, 2, 4});
+    log_store.emplace(log, "group");
+    local_store.emplace(log, "local");
     pipeline.emplace(config, log_config, *HostMatcher::make({}, denied),
-                     PipelineSeams{clock, random, transport, resolver, *source, log_store,
-                                   local_store, letters, lines, watches});
+                     PipelineSeams{clock, random, transport, resolver, *source, *log_store,
+                                   *local_store, letters, lines, watches, peers});
     pipeline->start();
   }
 
@@ -128,12 +132,12 @@ struct LonePipeline {
   Trace trace{clock};
   SimTransport transport{clock, agenda, random, faults, trace};
   SimLog log;
-  SimOffsetStore log_store{log, "group"};
-  SimOffsetStore local_store{log, "local"};
+  std::optional<SimOffsetStore> log_store, local_store;
   NoResolver resolver;
   KeptLog lines;
   PurgeConfig config;
   DeadLetters& letters;
+  PeerLink* peers{nullptr};
   const Duration longest;
   std::optional<SimSource> source;
   std::optional<Pipeline> pipeline;

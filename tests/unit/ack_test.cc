@@ -34,6 +34,32 @@ TEST(Ledger, CommitsNothingPastTheOldestUnfinished) {
   EXPECT_EQ(ledger.watermark().time, kT + seconds(2));
 }
 
+TEST(Ledger, OfAMaskIsAskedAgainAndAgain) {
+  Ledger ledger(Offset{10}, 2, 100);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{10});
+  std::vector<std::uint64_t> numbers;
+  for (std::int64_t o = 10; o < 14; ++o) numbers.push_back(ledger.note(Offset{o}, 0b11, kT));
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{10});
+  ledger.settle(numbers[0], kA);
+  ledger.settle(numbers[2], kA);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{11});
+  ledger.settle(numbers[1], kA);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{13});
+  ledger.settle(numbers[0], kB);  // what is done on all is forgotten
+  ledger.settle(numbers[1], kB);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{13});
+  EXPECT_EQ(ledger.mask_watermark(0b10), Offset{12});
+  EXPECT_EQ(ledger.mask_watermark(0b11), Offset{12});
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{13});
+  ledger.settle(numbers[3], kA);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{14}) << "what comes next";
+  ledger.note(Offset{20}, 0b10, kT);
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{21}) << "it is nothing to them";
+  for (std::size_t i = 2; i < 4; ++i) ledger.settle(numbers[i], kB);
+  EXPECT_EQ(ledger.watermark().offset, Offset{20});
+  EXPECT_EQ(ledger.mask_watermark(0b01), Offset{21});
+}
+
 TEST(Ledger, FilteredEventsFinishInOrder) {
   Ledger ledger(Offset{0}, 1, 100);
   const auto open = ledger.note(Offset{0}, 1, kT);

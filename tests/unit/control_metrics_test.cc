@@ -22,6 +22,8 @@ MetricsSnapshot sample_snapshot() {
   MetricsSnapshot snapshot;
   snapshot.journal.emplace();
   snapshot.outbox.emplace();
+  snapshot.peers.emplace();
+  snapshot.each_peer.push_back({"cp2", {}});
   snapshot.io_backend = "uring";
   snapshot.shard.events_unfinished = 7;
   snapshot.shard.coalesced[3] = 5;

@@ -1,0 +1,163 @@
+"""Two hosts on one Kafka: the frontend of host b is filled from the backend of host a.
+
+Each host is a daemon with a name of its own. What the other caches of a host would do is done by
+sinks. Every case begins with the page in both caches and ends with the new one at the frontend.
+"""
+
+import time
+
+from harness import (Kafka, Origin, Purgeline, PurgeSink, ServerTestCase, Varnish, main,
+                     purge_event, start_all, wait_for)
+
+HOST = 'en.example.org'
+HELD = 5  # seconds
+
+
+class PeersTestCase(ServerTestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.origin = Origin()
+        cls.addClassCleanup(cls.origin.cleanup)
+        cls.kafka = Kafka()
+        cls.backend = Varnish(cls.origin.address)
+        cls.frontend = Varnish(cls.backend.address)
+        cls.keep(cls.kafka, cls.backend, cls.frontend)
+        start_all(cls.kafka, cls.backend, cls.frontend)
+
+    def setUp(self):
+        super().setUp()
+        self.topic = f'purge-{self._testMethodName}'
+        self.kafka.create_topic(self.topic)
+        self.kafka.create_topic(f'peers-{self._testMethodName}')
+        self.other_frontend, self.other_backend = PurgeSink(), PurgeSink()
+        for sink in (self.other_frontend, self.other_backend):
+            self.addCleanup(sink.cleanup)
+        self.addCleanup(self.backend.deny_purge, False)
+        self.page = f'/wiki/{self._testMethodName}'
+
+    def host(self, name, backend, frontend, deadline):
+        peers = {'topic': f'peers-{self._testMethodName}', 'name': name, 'hosts': ['a', 'b'],
+                 'barrier_deadline': deadline} if deadline else {}
+        return Purgeline(self.kafka, [self.topic],
+                         [('backend', [backend.address]), ('frontend', [frontend.address])],
+                         {'purge': {'peers': peers}} if peers else None)
+
+    def hosts(self, deadline='30s'):
+        a = self.host('a', self.backend, self.other_frontend, deadline)
+        b = self.host('b', self.other_backend, self.frontend, deadline)
+        start_all(a, b)
+        if deadline:
+            for host, peer in ((a, 'b'), (b, 'a')):
+                host.wait_metric('purgeline_peer_heard_total', 1, peer=peer)
+        return a, b
+
+    def publish(self, page):
+        self.kafka.produce(self.topic, [purge_event(f'https://{HOST}{page}')])
+
+    def shown(self):
+        return self.frontend.get(HOST, self.page).body
+
+    def wait_shown(self, version, timeout=60):
+        wait_for(lambda: f'version {version}' in self.shown(), timeout,
+                 f'the frontend shows version {version}')
+
+    def fill(self):
+        before = self.shown()
+        wait_for(lambda: self.frontend.cached(HOST, self.page), 10, 'the page is stored')
+        return before
+
+    def change_while_backend_is_held(self):
+        """The page at the frontend is purged and, as its backend is not, filled with the old one."""
+        before = self.fill()
+        self.backend.deny_purge(True)
+        version = self.origin.bump()
+        self.publish(self.page)
+        wait_for(lambda: not self.frontend.cached(HOST, self.page), 30,
+                 'the frontend is purged without the backend of the other host')
+        self.assertEqual(self.shown(), before, 'it is filled from the old copy')
+        return version
+
+    def wait_held(self):
+        end = time.monotonic() + HELD
+        wait_for(lambda: time.monotonic() > end, HELD + 1, 'the backend was held for long enough')
+
+
+class TestPeers(PeersTestCase):
+    def test_a_frontend_is_purged_again_when_the_backend_elsewhere_has_been(self):
+        a, b = self.hosts()
+        version = self.change_while_backend_is_held()
+        self.wait_held()
+        self.assertNotIn(f'version {version}', self.shown())
+        self.assertEqual(b.metric('purgeline_peers_waiting_events'), 1)
+        self.backend.deny_purge(False)
+        self.wait_shown(version)
+        for host in (a, b):
+            host.wait_committed(self.kafka, self.topic)
+            self.assertEqual(host.metric('purgeline_peer_left_out_total'), 0)
+        self.assertEqual(b.metric('purgeline_peers_sent_first_total'), 1)
+
+    def test_without_peers_the_old_copy_stays(self):
+        """What all this is for."""
+        a, b = self.hosts(deadline=None)
+        version = self.change_while_backend_is_held()
+        b.wait_committed(self.kafka, self.topic)
+        self.backend.deny_purge(False)
+        a.wait_committed(self.kafka, self.topic)
+        self.assertNotIn(f'version {version}', self.shown())
+        self.assertEqual(b.metrics().get('purgeline_peers_waiting_events'), None)
+
+    def test_what_a_killed_peer_has_missed_is_done_when_it_is_back(self):
+        a, b = self.hosts(deadline='1s')
+        before = self.fill()
+        first = self.page + '/first'
+        self.publish(first)
+        for host in (a, b):
+            host.wait_committed(self.kafka, self.topic)
+        a.kill()
+        version = self.origin.bump()
+        self.publish(self.page)
+        b.wait_metric('purgeline_peer_left_out', 1, peer='a')
+        wait_for(lambda: b.metric('purgeline_peers_waiting_events') == 0, 30, 'nobody waits')
+        self.assertEqual(self.shown(), before, 'it is filled from the old copy')
+        self.assertEqual(b.metric('purgeline_peer_missed_events', peer='a'), 1)
+        self.assertLess(self.kafka.committed(b.group, self.topic),
+                        self.kafka.end_offset(self.topic))
+        a.start()
+        self.wait_shown(version)
+        b.wait_committed(self.kafka, self.topic)
+        wait_for(lambda: b.metric('purgeline_peer_left_out', peer='a') == 0, 30, 'a is back')
+        self.assertEqual(b.metric('purgeline_peer_left_out_total', peer='a'), 1)
+
+    def test_both_hosts_are_killed_and_nothing_is_forgotten(self):
+        a, b = self.hosts(deadline='1s')
+        version = self.change_while_backend_is_held()
+        a.kill()
+        b.wait_metric('purgeline_peer_left_out', 1, peer='a')
+        b.kill()
+        self.backend.deny_purge(False)
+        a.launch()
+        b.launch()
+        self.wait_shown(version)
+        for host in (a, b):
+            host.wait_committed(self.kafka, self.topic)
+
+    def test_how_long_peers_take(self):
+        a, b = self.hosts()
+        took = []
+        for number in range(100):
+            self.publish(f'{self.page}/{number}')
+            begun = time.monotonic()
+            wait_for(lambda n=number: self.finished(b) > n, 30, 'it is finished', pause=0.002)
+            took.append(time.monotonic() - begun)
+        took.sort()
+        print(f'\n  from the log to the second purge of the frontend: p50 {1000 * took[50]:.0f} ms,'
+              f' p99 {1000 * took[98]:.0f} ms', flush=True)
+        a.wait_committed(self.kafka, self.topic)
+
+    @staticmethod
+    def finished(host):
+        return host.metric('purgeline_events_total', outcome='purged')
+
+
+if __name__ == '__main__':
+    main()
