@@ -67,7 +67,7 @@ class PeersTestCase(ServerTestCase):
         return before
 
     def change_while_backend_is_held(self):
-        """The page at the frontend is purged and, as its backend is not, filled with the old one."""
+        """The page at the frontend is purged, and filled with the old one of its backend."""
         before = self.fill()
         self.backend.deny_purge(True)
         version = self.origin.bump()

@@ -79,6 +79,7 @@ USES = {
         'use values, unique_ptr or a pool',
         {'tests/support/alloc*': 'counts allocations by replacing operator new',
          'tests/kafka/contract_kafka_test.cc': 'googletest owns its environments',
+         'tests/kafka/kafka_peers_test.cc': 'googletest owns its environments',
          'src/sources/kafka_client.cc': 'librdkafka frees commit metadata with free()'}),
     'sleep': (
         r'\bsleep_for\b|\bsleep_until\b|\busleep\(|\bnanosleep\(|(?<![\w.])sleep\(',
