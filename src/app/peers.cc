@@ -170,7 +170,6 @@ void Peers::publish() {
     if (!readings_.live(partition.id)) continue;
     PeerMark mark = readings_.first_layer(partition.id);
     mark.name = partition.name;
-    mark.fenced = mark.purged;
     marks_.push_back(std::move(mark));
   }
   if (marks_ == said_ && now < say_again_) return;

@@ -131,8 +131,8 @@ class Readings {
   bool settle_missed(PeerId peer, MonoTime now);
   // In offsets over all partitions.
   [[nodiscard]] std::uint64_t missed(PeerId peer) const;
-  // How far the first layer is, for the peers of this host: all but name and fences. REQUIRES: the
-  // partition has a live reading.
+  // How far the first layer is, for the peers of this host: all but the name. What is fenced is so
+  // on all layers, not only on the first. REQUIRES: the partition has a live reading.
   [[nodiscard]] PeerMark first_layer(PartitionId partition);
 
   // The number of the live, and of the catch-up reading.

@@ -97,6 +97,7 @@ PeerMark Readings::first_layer(PartitionId id) {
   PeerMark mark;
   Ledger& live = *(*this)[*partition->live].ledger;
   mark.purged = live.mask_watermark(first);
+  mark.fenced = std::min(mark.purged, released((*this)[*partition->live]).offset);
   const auto gap = [&mark](Offset from, Offset to) {
     if (from >= to) return;
     const bool none = mark.gap_from >= mark.gap_to;
