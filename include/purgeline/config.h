@@ -42,6 +42,12 @@ struct TextOrFile {
   friend bool operator==(const TextOrFile&, const TextOrFile&) = default;
 };
 
+// A part of all.
+struct Share {
+  std::uint32_t millionths{0};
+  friend bool operator==(Share, Share) = default;
+};
+
 enum class IoKind : std::uint8_t { automatic, uring, epoll };
 enum class LogFormat : std::uint8_t { text, json };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
@@ -52,6 +58,7 @@ using duration = Duration;
 using optional_duration = std::optional<Duration>;
 using size = std::uint64_t;     // bytes
 using percent = std::uint32_t;  // 0 to 100
+using optional_share = std::optional<Share>;
 using count = std::uint64_t;
 using text = std::string;
 using text_list = std::vector<std::string>;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "purgeline/audit.h"
 #include "purgeline/delivery.h"
 #include "purgeline/event.h"
 #include "purgeline/histogram.h"
@@ -84,7 +85,20 @@ struct RefusedInput {
   std::size_t size{0};  // how long it was
 };
 
+// What the audit can see of one cache.
+struct AuditedTarget {
+  std::string layer;
+  std::string target;
+  std::string how;    // "shipped VCL", "only-if-cached", or nothing while it is not known
+  std::string blind;  // why it is not looked at; empty: it is
+};
+
 struct MetricsSnapshot {
+  struct AuditStageRow {
+    std::string layer;
+    AuditStage stage{};
+    AuditStageMetrics metrics;
+  };
   struct HtcpSource {
     std::string source;  // the entry of intake.htcp.allow_sources
     IntakeHtcpSourceMetrics metrics;
@@ -119,6 +133,13 @@ struct MetricsSnapshot {
   IntakeHttpMetrics intake_http;
   IntakeHtcpMetrics intake_htcp;
   std::vector<HtcpSource> htcp_sources;
+  std::optional<AuditMetrics> audit;             // while there is one
+  std::optional<AuditRatioMetrics> audit_ratio;  // and when something was looked at
+  std::vector<AuditStageRow> audit_stages;
+  std::vector<AuditedTarget> audited;
+  // As `refused`, of violations.
+  std::shared_ptr<const std::vector<AuditFinding>> findings;
+  std::uint64_t findings_ever{0};
   std::vector<ReadyCheck> ready;
   // The last ones, newest first, and how many there ever were. A list is made anew when there are
   // others and never changed, so that a copy of the snapshot shares it.

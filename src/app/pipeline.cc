@@ -76,6 +76,8 @@ Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher 
       partitions_(partition_options(config, log), readings_, seams.source, seams.log_store,
                   seams.local_store, seams.clock, seams.log),
       absences_(config.behind_after, targets_.here().size()),
+      audit_(config, targets_, seams.transport, seams.resolver, seams.clock, seams.random,
+             seams.log),
       facts_(kMaxTargets),
       rate_since_(seams.clock.now()) {
   dispatcher_.set_listener(this);
@@ -103,6 +105,7 @@ void Pipeline::turn() {
   readings_.release_samples(journeys_.fences().oldest_open());
   watch_targets();
   if (!targets_.leaving().empty()) see_off();
+  turn_audit();
   partitions_.turn();
   adapt_tick();
   report_backlog();
@@ -301,7 +304,7 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.key = event.key;
   input.text = {event.host, event.target, event.id};
   input.version = std::max(version.at, reading.floor);
-  input.ticket = {reading_now_, sequence};
+  input.ticket = {reading_now_, version_stamp(version.at), sequence};
   input.event_time = event.dt ? event.dt : record.timestamp;
   input.targets = reading.targets;
   input.priority = reading.priority;
@@ -315,6 +318,7 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
 }
 
 void Pipeline::on_target_done(const EventTicket& ticket, TargetId target) {
+  if (ticket.reading == kNoReading) return;
   readings_[ticket.reading].ledger->settle(ticket.sequence, target);
   if (ShardWatches* const watching = watches()) {
     watching->on_done(ticket, target, (journeys_.left_out() & mask_of(target)) != 0);
@@ -322,6 +326,7 @@ void Pipeline::on_target_done(const EventTicket& ticket, TargetId target) {
 }
 
 void Pipeline::on_finished(const FinishedEvent& event) {
+  if (event.ticket.reading == kNoReading) return;
   EventOutcome outcome = event.left_out ? EventOutcome::owed : EventOutcome::purged;
   if (event.dead) outcome = EventOutcome::dead;
   ++topic(partitions_.at(readings_[event.ticket.reading].partition))
@@ -344,6 +349,7 @@ void Pipeline::on_outcome(DeliveryId id, const Outcome& outcome) {
     bury(id, outcome);
     return;
   }
+  if (audit_.wants(outcome)) audit_purge(id, outcome);
   if (outcome.alone) probes_.suspect(coalescer_.find(id)->target);
   CHECK(coalescer_.complete(id, outcome));
 }
@@ -374,6 +380,7 @@ std::optional<EventOrigin> Pipeline::origin_of(const Coalescer::InFlight& purge)
     return journeys_.fences().origin_of(purge.key, purge.target, purge.started);
   }
   const EventTicket ticket = journeys_.ticket(purge.some_event);
+  if (ticket.reading == kNoReading) return EventOrigin{};
   const Reading& reading = readings_[ticket.reading];
   return EventOrigin{reading.partition, reading.ledger->offset_of(ticket.sequence)};
 }
@@ -391,8 +398,10 @@ DeadLetter Pipeline::letter_of(const Dying& dying) {
   letter.reason = attempt_result_name(dying.outcome.result);
   letter.status = dying.outcome.status;
   letter.attempts = dying.outcome.attempts;
-  letter.partition = partitions_.at(dying.origin.partition).name;
-  letter.offset = dying.origin.offset;
+  if (dying.origin.known()) {
+    letter.partition = partitions_.at(dying.origin.partition).name;
+    letter.offset = dying.origin.offset;
+  }
   letter.event_id = found->text.event_id;
   return letter;
 }
@@ -477,6 +486,7 @@ MonoTime Pipeline::next_due() {
   due = std::min(due, coalescer_.next_due().value_or(MonoTime::max()));
   if (peers_) due = std::min(due, peers_->next_due());
   due = std::min(due, absences_.next_due(clock_.now()));
+  due = std::min(due, audit_.next_due());
   if (ShardWatches* const watching = watches()) due = std::min(due, watching->next_due());
   due = std::min(due, probes_.next_due().value_or(MonoTime::max()));
   return std::min(due, journeys_.next_due().value_or(MonoTime::max()));
@@ -487,11 +497,12 @@ void Pipeline::drain(MonoTime until) {
   draining_ = true;
   metrics_.draining = 1;
   dispatcher_.drain(until);
+  audit_.drain();
 }
 
 bool Pipeline::drained() {
   CHECK(draining_);
-  if (!dispatcher_.idle() || !dying_.empty()) return false;
+  if (!dispatcher_.idle() || !audit_.idle() || !dying_.empty()) return false;
   // What has an open fence is read again by the next start: nobody waits for fences here.
   readings_.release_samples(journeys_.fences().oldest_open());
   partitions_.update_watermarks();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "app/absences.h"
+#include "app/audit.h"
 #include "app/partitions.h"
 #include "app/peers.h"
 #include "app/readings.h"
@@ -109,6 +110,8 @@ class Pipeline : public RecordSink,
 
  private:
   using Target = TargetTable::Target;
+  // Of an event that came by no reading, and has no place in a ledger.
+  static constexpr std::uint32_t kNoReading = UINT32_MAX;
   struct Dying {  // a dead letter on its way to disk; its delivery stays in flight until then
     std::uint64_t ticket;
     DeliveryId id;
@@ -138,6 +141,9 @@ class Pipeline : public RecordSink,
   void give_dead_letters();
   [[nodiscard]] DeadLetter letter_of(const Dying& dying);
   void adapt_tick();
+  void audit_purge(DeliveryId id, const Outcome& outcome);
+  void turn_audit();
+  void purge_again(const Audit::Again& stale);
   // Who waits for single events; null as nearly always.
   [[nodiscard]] ShardWatches* watches() const {
     return watches_ != nullptr && watches_->any() ? watches_ : nullptr;
@@ -167,6 +173,7 @@ class Pipeline : public RecordSink,
   Partitions partitions_;
   std::optional<Peers> peers_;
   Absences absences_;
+  Audit audit_;
   std::vector<AbsenceFacts> facts_;  // by TargetId, of this turn
   std::uint32_t reading_now_{0};     // whose records on_record() gets
 

@@ -31,6 +31,7 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
   journeys_.fences().set_times(fence_times(config));
   coalescer_.set_min_share(log.catch_up.min_share);
   absences_.set_behind_after(config.behind_after);
+  audit_.change(config);
   partitions_.change(partition_options(config, log));
   if (!log.kafka.brokers.empty()) partitions_.change_topics(log.kafka.topics);
   change_targets(*change);
@@ -53,6 +54,7 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
     journeys_.remove(id);
     dispatcher_.remove(id, clock_.now() + config_.drain_grace);
     absences_.remove(id);
+    audit_.remove(id);
   }
   targets_.apply(change);
   for (const TargetSpec& spec : change.added) {
@@ -60,6 +62,7 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
     probes_.reset(spec.id);
     absences_.add(spec.id);
     dispatcher_.add(spec);
+    audit_.add(spec);
     facts_[spec.id.value()] = AbsenceFacts{};
     if (watches_ != nullptr)
       watches_->name(spec.id, targets_[spec.id].layer, targets_[spec.id].name);
@@ -68,7 +71,10 @@ void Pipeline::change_targets(const TargetTable::Change& change) {
                 {"layer", targets_[spec.id].layer},
                 {"effect", "gets what is read from now on"}});
   }
-  for (const TargetSpec& spec : change.kept) dispatcher_.alter(spec);
+  for (const TargetSpec& spec : change.kept) {
+    dispatcher_.alter(spec);
+    audit_.alter(spec);
+  }
   if (!change.reordered) return;
   log_.write(LogLevel::info, "layers in another order",
              {{"effect", "events that were not finished are purged once more, in the new order"}});

@@ -74,6 +74,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
     out.targets.push_back(std::move(row));
   }
   list_refused(rejects_, partitions_, out);
+  audit_.snapshot(out);
   out.ready = readiness();
   if (peers_) peers_->snapshot(out);
   out.taken = clock_.now();

@@ -29,8 +29,9 @@ constexpr Duration kPublishEvery = milliseconds(100);
 // that does not would make every stop of its clients late.
 constexpr Duration kLastCommit = seconds(1);
 // As many as any configuration may ask for, since a reload may; memory is made for what is open.
-// Closing ones live beside those that replace them.
-constexpr std::size_t kMostLinks = 2 * kMaxTargets * 64;
+// Closing ones live beside those that replace them; the audit
+// has one for each target.
+constexpr std::size_t kMostLinks = 2 * kMaxTargets * (64 + 1);
 
 std::size_t targets(const Config& config) {
   std::size_t sum = 0;

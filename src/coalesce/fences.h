@@ -38,10 +38,12 @@ struct FenceTimes {
   Duration hit_time{0};                // H
 };
 
-// Where an event stands in the log.
+// Where an event stands in the log; nowhere by default: it comes from nobody's log.
 struct EventOrigin {
-  PartitionId partition;
+  PartitionId partition{kNone};
   Offset offset;
+
+  [[nodiscard]] bool known() const { return partition != PartitionId{kNone}; }
 };
 
 struct FenceInput {

@@ -39,6 +39,7 @@ namespace purgeline {
 // What the caller wants back with each event: its place in the ledger of the reading it came by.
 struct EventTicket {
   std::uint32_t reading{0};
+  std::uint32_t stamp{0};  // the caller's own
   std::uint64_t sequence{0};
 };
 

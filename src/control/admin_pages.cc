@@ -90,13 +90,65 @@ AdminResponse rejects_page(const AdminView& view) {
   return response;
 }
 
+void append_string(std::string& body, const char* key, std::string_view value) {
+  body += body.back() == '{' ? "\"" : ",\"";
+  body.append(key).append("\":");
+  append_json_string(body, value);
+}
+
+void append_finding(std::string& body, const AuditFinding& one) {
+  body += '{';
+  append_string(body, "time", utc_text(one.at, Fraction::milliseconds));
+  append_string(body, "url", one.host + one.path);
+  append_string(body, "layer", one.layer);
+  append_string(body, "target", one.target);
+  append_string(body, "stage", audit_stage_name(one.stage));
+  append_string(body, "changed_before", utc_text(one.changed, Fraction::milliseconds));
+  append_string(body, "purged", utc_text(one.purged, Fraction::milliseconds));
+  body += ",\"failed_attempts\":" + std::to_string(one.attempts);
+  append_string(body, "copy_date", utc_text(one.date, Fraction::milliseconds));
+  char age[48];
+  std::snprintf(age, sizeof age, ",\"copy_age\":%.3f", static_cast<double>(one.age.count()) * 1e-9);
+  body += age;
+  append_string(body, "before", one.before);
+  body += '}';
+}
+
+AdminResponse audit_page(const AdminView& view) {
+  static const std::vector<AuditFinding> kNone;
+  const auto& list = view.snapshot.findings ? *view.snapshot.findings : kNone;
+  std::string body = view.snapshot.audit ? "{\"on\":true" : "{\"on\":false";
+  body += ",\"consistency_ratio\":";
+  body += view.snapshot.audit_ratio ? std::to_string(view.snapshot.audit_ratio->ratio) : "null";
+  body += ",\"targets\":[";
+  for (const AuditedTarget& target : view.snapshot.audited) {
+    body += &target == view.snapshot.audited.data() ? "\n  {" : ",\n  {";
+    append_string(body, "layer", target.layer);
+    append_string(body, "target", target.target);
+    body += target.blind.empty() ? ",\"looked_at\":true" : ",\"looked_at\":false";
+    append_string(body, "how", target.how);
+    append_string(body, "why_not", target.blind);
+    body += '}';
+  }
+  body += "\n],\"stale\":" + std::to_string(view.snapshot.findings_ever) + ",\"newest\":[";
+  for (const AuditFinding& one : list) {
+    body += &one == list.data() ? "\n  " : ",\n  ";
+    append_finding(body, one);
+  }
+  body += "\n]}\n";
+  AdminResponse response = text(200, std::move(body));
+  response.content_type = "application/json";
+  return response;
+}
+
 AdminResponse index_page(const AdminView& view) {
   return text(200, "purgeline " + view.build.version +
                        "\n\n"
                        "/metrics  Prometheus text\n"
                        "/healthz  200 while the loop turns\n"
                        "/readyz   200 when purges flow; JSON with each check\n"
-                       "/rejects  the last inputs that were no valid events, newest first; JSON\n");
+                       "/rejects  the last inputs that were no valid events, newest first; JSON\n"
+                       "/audit    what was found looking at finished purges again; JSON\n");
 }
 
 }  // namespace
@@ -145,6 +197,7 @@ AdminResponse admin_page(const AdminRequest& request, const AdminView& view) {
   if (path == "/healthz") return health_page(view);
   if (path == "/readyz") return ready_page(view);
   if (path == "/rejects") return rejects_page(view);
+  if (path == "/audit") return audit_page(view);
   if (path == "/") return index_page(view);
   return text(404, "no such page; / lists those there are\n");
 }

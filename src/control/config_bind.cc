@@ -25,6 +25,12 @@ void assign(std::uint64_t& field, const Value& value) {
 void assign(std::uint32_t& field, const Value& value) {
   field = static_cast<std::uint32_t>(value.number);
 }
+void assign(std::optional<Share>& field, const Value& value) {
+  if (value.off)
+    field.reset();
+  else
+    field = Share{static_cast<std::uint32_t>(value.number)};
+}
 void assign(std::string& field, const Value& value) {
   field = value.text;
 }

@@ -49,6 +49,7 @@ there is one. `purgeline config show` prints the values in force, and where each
 | duration | a whole number and `ms`, `s`, `m`, `h` or `d`: `100ms`, `2s`, `24h` |
 | size | bytes, or a whole number and `KiB`, `MiB`, `GiB` or `TiB`: `64MiB` |
 | percent | a whole number and `%`: `10%` |
+| share | a number with up to four places and `%`: `0.1%` |
 | address | `host:port`, `[v6]:port` or `unix:/path`; quote what begins with a bracket |
 | date | `2026-01-31` or `2026-01-31T12:00:00Z`, always UTC |
 | `off` | with or without quotes; `false` and `no` mean the same |

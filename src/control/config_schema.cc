@@ -117,7 +117,8 @@ const SchemaNode* SchemaNode::off_key() const {
     return nullptr;
   }
   const ValueType type = children.front().key.type;
-  const bool may = type == ValueType::optional_duration || type == ValueType::optional_address;
+  const bool may = type == ValueType::optional_duration || type == ValueType::optional_address ||
+                   type == ValueType::optional_share;
   return may ? &children.front() : nullptr;
 }
 

@@ -17,6 +17,7 @@ enum class ValueType : std::uint8_t {
   optional_duration,
   size,
   percent,
+  optional_share,
   count,
   text,
   text_list,

@@ -36,6 +36,9 @@ std::string value_text(ValueType type, std::uint64_t field) {
 std::string value_text(ValueType /*type*/, std::uint32_t field) {
   return std::to_string(field) + "%";
 }
+std::string value_text(ValueType /*type*/, const std::optional<Share>& field) {
+  return field ? share_text(*field) : "off";
+}
 std::string value_text(ValueType /*type*/, const std::string& field) {
   return yaml_text(field);
 }

@@ -85,6 +85,8 @@ std::string noun_of(ValueType type) {
       return "a size";
     case ValueType::percent:
       return "a percentage";
+    case ValueType::optional_share:
+      return "a share or off";
     case ValueType::count:
       return "a whole number";
     case ValueType::address:
@@ -135,6 +137,36 @@ tl::expected<std::uint64_t, Complaint> parse_number(ValueType type, std::string_
   for (const char digit : digits) number = number * 10 + static_cast<std::uint64_t>(digit - '0');
   if (number > kLargest / known->factor) return complain("is too large");
   return number * known->factor;
+}
+
+// 0.1% is 1000 millionths. No more digits than these can hold.
+tl::expected<std::uint64_t, Complaint> parse_share(std::string_view written) {
+  constexpr std::size_t kPlaces = 4;
+  const std::size_t point = std::min(written.find('.'), written.find('%'));
+  std::string whole(written.substr(0, point));
+  std::string_view rest = point == std::string_view::npos ? "" : written.substr(point);
+  std::string places;
+  if (rest.starts_with('.')) {
+    rest.remove_prefix(1);
+    while (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') {
+      places += rest[0];
+      rest.remove_prefix(1);
+    }
+    if (places.empty()) return complain("is not a share or off");
+  }
+  // The whole part is read as any percentage; what is wrong with it is the same.
+  const auto percent = parse_number(ValueType::percent, whole.append(rest));
+  if (!percent) {
+    std::string meant = percent.error().suggestion;
+    if (!meant.empty() && !places.empty()) meant = std::string(written) + "%";
+    const bool unit = percent.error().message != "is not a percentage";
+    return complain(unit ? percent.error().message : "is not a share or off", meant);
+  }
+  if (places.size() > kPlaces) return complain("has more than four places");
+  const std::uint64_t millionths =
+      *percent * 10'000 + std::stoull(places.append(kPlaces - places.size(), '0'));
+  if (*percent > 100 || millionths > 1'000'000) return complain("is too large");
+  return millionths;
 }
 
 Parsed parse_word(ValueType type, std::string_view written) {
@@ -198,13 +230,17 @@ Parsed parse_form(ValueType type, std::string_view written) {
       return value;
     }
     case ValueType::optional_duration:
+    case ValueType::optional_share:
     case ValueType::duration:
     case ValueType::size:
     case ValueType::percent:
     case ValueType::count: {
-      value.off = type == ValueType::optional_duration && is_off(written);
+      const bool may_be_off =
+          type == ValueType::optional_duration || type == ValueType::optional_share;
+      value.off = may_be_off && is_off(written);
       if (value.off) return value;
-      const auto number = parse_number(type, written);
+      const auto number =
+          type == ValueType::optional_share ? parse_share(written) : parse_number(type, written);
       if (!number) return tl::unexpected<Complaint>(number.error());
       value.number = *number;
       return value;
@@ -216,7 +252,10 @@ Parsed parse_form(ValueType type, std::string_view written) {
 
 // A limit of the table; texts are limited by their length.
 std::uint64_t limit(ValueType type, const char* written) {
-  const auto number = parse_number(type == ValueType::text ? ValueType::count : type, written);
+  const auto number =
+      type == ValueType::optional_share
+          ? parse_share(written)
+          : parse_number(type == ValueType::text ? ValueType::count : type, written);
   CHECK(number.has_value());
   return *number;
 }
@@ -243,6 +282,8 @@ std::string form_text(ValueType type) {
       return "bytes, or a whole number and KiB, MiB, GiB or TiB";
     case ValueType::percent:
       return "a whole number and %";
+    case ValueType::optional_share:
+      return "off, or a number with up to four places and %";
     case ValueType::count:
       return "a whole number";
     case ValueType::address:
@@ -273,7 +314,8 @@ tl::expected<Value, Complaint> parse_value(const KeySpec& key, std::string_view 
     if (value.error().allowed.empty()) value.error().allowed = allowed_text(spec);
     return value;
   }
-  const bool ranged = !value->off && (!units_of(type).empty() || type == ValueType::text);
+  const bool ranged = !value->off && (!units_of(type).empty() || type == ValueType::text ||
+                                      type == ValueType::optional_share);
   const auto outside = [&](const char* message) {
     return tl::unexpected<Complaint>(
         Complaint{message, std::string(written), allowed_text(spec), ""});
@@ -315,6 +357,14 @@ std::string duration_text(Duration duration) {
     return std::to_string(count / unit->factor) + std::string(unit->name);
   }
   return "0s";
+}
+
+std::string share_text(Share share) {
+  std::string text = std::to_string(share.millionths / 10'000);
+  std::string places = std::to_string(10'000 + share.millionths % 10'000).substr(1);
+  while (!places.empty() && places.back() == '0') places.pop_back();
+  if (!places.empty()) text.append(".").append(places);
+  return text + "%";
 }
 
 std::string size_text(std::uint64_t bytes) {

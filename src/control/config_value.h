@@ -15,7 +15,8 @@ namespace purgeline::config {
 
 // A parsed scalar. Which member counts follows from the type.
 struct Value {
-  std::uint64_t number{0};  // nanoseconds, bytes, percent, count, or the position in the word list
+  std::uint64_t number{
+      0};  // nanoseconds, bytes, percent, millionths, count, or the position in the word list
   bool off{false};
   std::string text;
   Endpoint endpoint;
@@ -37,6 +38,7 @@ struct Value {
 
 // "90s", "64MiB": the shortest form that reads back as the same value.
 [[nodiscard]] std::string duration_text(Duration duration);
+[[nodiscard]] std::string share_text(Share share);  // "0.1%"
 [[nodiscard]] std::string size_text(std::uint64_t bytes);
 [[nodiscard]] std::string start_text(const StartAt& start);
 // The word for position `index` of an enumeration such as io_kind.

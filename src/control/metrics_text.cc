@@ -143,6 +143,11 @@ std::string render_metrics(const MetricsSnapshot& snapshot, const ProcessMetrics
   for (const MetricsSnapshot::Peer& peer : snapshot.each_peer) {
     visit(families, peer.metrics, {{"peer", peer.peer}});
   }
+  if (snapshot.audit) visit(families, *snapshot.audit, {});
+  if (snapshot.audit_ratio) visit(families, *snapshot.audit_ratio, {});
+  for (const MetricsSnapshot::AuditStageRow& row : snapshot.audit_stages) {
+    visit(families, row.metrics, {{"layer", row.layer}, {"stage", audit_stage_name(row.stage)}});
+  }
   if (snapshot.journal) visit(families, *snapshot.journal, {});
   if (snapshot.outbox) visit(families, *snapshot.outbox, {});
   visit(families, snapshot.intake_http, {});

@@ -26,18 +26,14 @@ bool is_word(std::string_view text) {
                      [](char c) { return kToken[static_cast<unsigned char>(c)]; });
 }
 
-}  // namespace
-
-std::string_view default_user_agent() {
-  return "purgeline/" PURGELINE_VERSION;
-}
-
-bool write_purge(std::string& out, std::string_view host, std::string_view target,
-                 std::string_view user_agent) {
+// Inlined into both of its callers, so that a purge pays nothing for what only others send.
+[[gnu::always_inline]] inline bool write_message(std::string& out, const RequestForm& form,
+                                                 std::string_view host, std::string_view target,
+                                                 std::string_view user_agent) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
-  constexpr std::string_view kPurge = "PURGE ";
   constexpr std::string_view kHost = " HTTP/1.1\r\nHost: ";
   constexpr std::string_view kAgent = "\r\nUser-Agent: ";
+  constexpr std::string_view kLine = "\r\n";
   constexpr std::string_view kEnd = "\r\n\r\n";
 
   if (host.empty() || target.empty()) return false;
@@ -54,13 +50,14 @@ bool write_purge(std::string& out, std::string_view host, std::string_view targe
     if (splits(c)) return false;
     if (static_cast<unsigned char>(c) >= 0x80) ++encoded;
   }
-  const std::size_t size = kPurge.size() + target.size() + 2 * encoded + kHost.size() +
-                           host.size() + kAgent.size() + user_agent.size() + kEnd.size();
+  const std::size_t size = form.start.size() + target.size() + 2 * encoded + kHost.size() +
+                           host.size() + kAgent.size() + user_agent.size() + form.fields.size() +
+                           kEnd.size();
   if (size > kMaxRequest) return false;
 
   const std::size_t before = out.size();
   CHECK(out.capacity() - before >= kMaxRequest);
-  out.append(kPurge);
+  out.append(form.start);
   if (encoded == 0) {
     out.append(target);
   } else {
@@ -75,9 +72,29 @@ bool write_purge(std::string& out, std::string_view host, std::string_view targe
       }
     }
   }
-  out.append(kHost).append(host).append(kAgent).append(user_agent).append(kEnd);
+  out.append(kHost).append(host).append(kAgent).append(user_agent);
+  if (form.fields.empty())
+    out.append(kEnd);
+  else
+    out.append(kLine).append(form.fields).append(kLine);
   CHECK(out.size() - before == size);
   return true;
+}
+
+}  // namespace
+
+std::string_view default_user_agent() {
+  return "purgeline/" PURGELINE_VERSION;
+}
+
+bool write_purge(std::string& out, std::string_view host, std::string_view target,
+                 std::string_view user_agent) {
+  return write_message(out, {"PURGE ", {}}, host, target, user_agent);
+}
+
+bool write_request(std::string& out, const RequestForm& form, std::string_view host,
+                   std::string_view target, std::string_view user_agent) {
+  return write_message(out, form, host, target, user_agent);
 }
 
 ResponseParser::Step ResponseParser::next(std::span<const std::byte>& bytes) {

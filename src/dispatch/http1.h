@@ -17,7 +17,8 @@ namespace purgeline {
 // host and our own lines.
 inline constexpr std::size_t kMaxRequest = 32 * 1024;
 
-// Appends one PURGE request to `out`, or nothing. The only function that writes a request line.
+// Appends one PURGE request to `out`, or nothing. It and write_request() are one function, the only
+// one that writes a request line.
 //
 // The target's bytes 0x21-0x7E go out as they are, because the cache's key depends on them; bytes
 // from 0x80 are percent-encoded, because Traffic Server drops the connection when it sees them.
@@ -26,6 +27,14 @@ inline constexpr std::size_t kMaxRequest = 32 * 1024;
 // REQUIRES: room for kMaxRequest bytes in `out`, so that nothing is allocated.
 [[nodiscard]] bool write_purge(std::string& out, std::string_view host, std::string_view target,
                                std::string_view user_agent);
+
+// Another request, written by the same rules: for who looks into a cache.
+struct RequestForm {
+  std::string_view start;   // the method and the blank after it
+  std::string_view fields;  // whole lines, each with its line end
+};
+[[nodiscard]] bool write_request(std::string& out, const RequestForm& form, std::string_view host,
+                                 std::string_view target, std::string_view user_agent);
 
 struct Answer {
   std::uint16_t status{0};

@@ -8,7 +8,7 @@ A row that looks like an exception says why it is one.
 # folder: (folders of ours, third-party rooms). Stages meet in include/ and never include each
 # other; only app/ wires them, and the tests under sim/ do it a second time.
 
-STAGES = ('sources', 'store', 'decode', 'route', 'coalesce', 'dispatch', 'ack')
+STAGES = ('sources', 'store', 'decode', 'route', 'coalesce', 'dispatch', 'ack', 'audit')
 ANYWHERE = ('tl',)  # Result is a tl::expected
 EVERYTHING = ('include', 'base', 'io', *STAGES, 'intake', 'control', 'cli', 'app')
 
@@ -25,6 +25,7 @@ INCLUDES = {
     'coalesce': (('include', 'base', 'coalesce'), ('boost.unordered', 'boost.intrusive', 'xxhash')),
     'dispatch': (('include', 'base', 'dispatch'), ('boost.intrusive',)),
     'ack': (('include', 'base', 'ack'), ()),
+    'audit': (('include', 'base', 'audit'), ()),
     'control': (('include', 'base', 'control'),
                 ('system', 'boost.asio', 'boost.beast', 'boost.system', 'yaml-cpp', 'prometheus',
                  'spdlog', 'fmt', 're2')),

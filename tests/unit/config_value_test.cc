@@ -25,6 +25,8 @@ std::string read(const KeySpec& key, const std::string& written) {
       return duration_text(Duration(static_cast<std::int64_t>(value->number)));
     case ValueType::size:
       return size_text(value->number);
+    case ValueType::optional_share:
+      return share_text(Share{static_cast<std::uint32_t>(value->number)});
     case ValueType::count:
     case ValueType::percent:
       return std::to_string(value->number);
@@ -76,6 +78,20 @@ const std::vector<Row> kReads{
     {ValueType::size, "8388608TiB", "! is too large"},
     {ValueType::percent, "10%", "10"},
     {ValueType::percent, "10", "! has no unit"},
+    {ValueType::optional_share, "0.1%", "0.1%"},
+    {ValueType::optional_share, "0.0001%", "0.0001%"},
+    {ValueType::optional_share, "12.50%", "12.5%"},
+    {ValueType::optional_share, "100%", "100%"},
+    {ValueType::optional_share, "off", "off"},
+    {ValueType::optional_share, "0.1", "! has no unit"},
+    {ValueType::optional_share, "0.00001%", "! has more than four places"},
+    {ValueType::optional_share, "100.1%", "! is too large"},
+    {ValueType::optional_share, "101%", "! is too large"},
+    {ValueType::optional_share, "00.1%", "! has leading zeros"},
+    {ValueType::optional_share, ".1%", "! is not a share or off"},
+    {ValueType::optional_share, "1.%", "! is not a share or off"},
+    {ValueType::optional_share, "-1%", "! is not a share or off"},
+    {ValueType::optional_share, "some", "! is not a share or off"},
     {ValueType::count, "1000000", "1000000"},
     {ValueType::count, "010", "! has leading zeros"},
     {ValueType::count, "0x10", "! is not a whole number"},

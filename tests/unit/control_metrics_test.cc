@@ -20,6 +20,9 @@ using ::testing::IsEmpty;
 
 MetricsSnapshot sample_snapshot() {
   MetricsSnapshot snapshot;
+  snapshot.audit.emplace();
+  snapshot.audit_ratio.emplace();
+  snapshot.audit_stages.push_back({"backend", AuditStage::late, {}});
   snapshot.journal.emplace();
   snapshot.outbox.emplace();
   snapshot.peers.emplace();

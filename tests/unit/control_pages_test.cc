@@ -36,6 +36,42 @@ World ready_world() {
   return world;
 }
 
+TEST(AdminPages, TheAuditTellsWhatItSeesAndWhatItFound) {
+  World world;
+  world.snapshot.audit = AuditMetrics{};
+  world.snapshot.audit_ratio = AuditRatioMetrics{0.75};
+  world.snapshot.audited = {{"backend", "a:1", "only-if-cached", ""},
+                            {"frontend", "b:1", "", "\""}};
+  AuditFinding finding;
+  finding.at = finding.changed = finding.purged = finding.date = WallTime(seconds(1'769'860'800));
+  finding.layer = "backend";
+  finding.target = "a:1";
+  finding.host = "h";
+  finding.path = "/\"\x01";
+  finding.stage = AuditStage::late;
+  finding.attempts = 2;
+  finding.age = milliseconds(61'500);
+  finding.before = "first absent";
+  world.snapshot.findings = std::make_shared<std::vector<AuditFinding>>(1, finding);
+  world.snapshot.findings_ever = 9;
+  EXPECT_EQ(world.get("/audit").body,
+            R"({"on":true,"consistency_ratio":0.750000,"targets":[
+  {"layer":"backend","target":"a:1","looked_at":true,"how":"only-if-cached","why_not":""},
+  {"layer":"frontend","target":"b:1","looked_at":false,"how":"","why_not":"\""}
+],"stale":9,"newest":[
+  {"time":"2026-01-31T12:00:00.000Z","url":"h/\"\u0001","layer":"backend","target":"a:1",)"
+            R"("stage":"late","changed_before":"2026-01-31T12:00:00.000Z",)"
+            R"("purged":"2026-01-31T12:00:00.000Z","failed_attempts":2,)"
+            R"("copy_date":"2026-01-31T12:00:00.000Z","copy_age":61.500,"before":"first absent"}
+]}
+)");
+  // The ratio is a metric of its own only when there is one.
+  EXPECT_THAT(world.get("/metrics").body, HasSubstr("\npurgeline_consistency_ratio 0.75\n"));
+  world.snapshot.audit_ratio.reset();
+  EXPECT_THAT(world.get("/metrics").body,
+              ::testing::Not(HasSubstr("\npurgeline_consistency_ratio")));
+}
+
 TEST(AdminPages, StatusAndTypeByMethodAndTarget) {
   struct Row {
     const char* method;
@@ -51,6 +87,7 @@ TEST(AdminPages, StatusAndTypeByMethodAndTarget) {
       {"GET", "/healthz", 200, "text/plain", "ok\n"},
       {"GET", "/readyz", 200, "application/json", "{\"ready\":true"},
       {"GET", "/rejects", 200, "application/json", "{\"refused\":0,\"newest\":[\n]}\n"},
+      {"GET", "/audit", 200, "application/json", "{\"on\":false,\"consistency_ratio\":null,"},
       {"GET", "/", 200, "text/plain", "purgeline 0.1.0\n"},
       {"GET", "/metrics/", 404, "text/plain", "no such page"},
       {"GET", "", 404, "text/plain", "no such page"},
