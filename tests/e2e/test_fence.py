@@ -73,6 +73,13 @@ class Race:
         self.test.assertIn(self.old, self._answer.body)
 
 
+class OnSynchronisedClock(Purgeline):
+    """Believes what events say about their time, also where this machine's clock is on its own."""
+
+    def environment(self):
+        return {**os.environ, 'LD_PRELOAD': os.environ['PURGELINE_STEP_CLOCK']}
+
+
 class FenceTestCase(ServerTestCase):
     """Two Traffic Servers, with read-while-writer off and on, and two Varnish before the first of
     them, the second by a proxy that holds answers.
@@ -99,10 +106,10 @@ class FenceTestCase(ServerTestCase):
         self.topic = f'{self._testMethodName}-{"without" if fence is None else "with"}'
         self.kafka.create_topic(self.topic)
         # No purge goes ahead of the layer before, however long that takes.
-        return Purgeline(self.kafka, [self.topic],
-                         [('backend', [cache.address for cache in self.backends]),
-                          ('frontend', [cache.unix_address for cache in self.frontends])],
-                         {'purge': {'fence': keys(fence), 'layer_deadline': '10m'}})
+        layers = [('backend', [cache.address for cache in self.backends]),
+                  ('frontend', [cache.unix_address for cache in self.frontends])]
+        return OnSynchronisedClock(self.kafka, [self.topic], layers,
+                                   {'purge': {'fence': keys(fence), 'layer_deadline': '10m'}})
 
     def races(self, *caches):
         return [Race(self, cache, f'/{self.topic}/{n}') for n, cache in enumerate(caches)]
