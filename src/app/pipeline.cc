@@ -46,16 +46,6 @@ JourneyOptions journey_options(const PurgeConfig& config, LayerPlans::Layers lay
 
 }  // namespace
 
-PartitionOptions Pipeline::partition_options(const PurgeConfig& config, const LogConfig& log) {
-  PartitionOptions options;
-  options.start_at = log.kafka.start_at;
-  options.max_useful_age = config.max_useful_age;
-  options.catch_up_threshold = log.catch_up.threshold;
-  // Well within the margin, so that the floor of a live event is never older than it.
-  options.sample_spacing = config.coalesce.clock_margin.value_or(milliseconds(2000)) / 4;
-  return options;
-}
-
 Pipeline::Pipeline(const PurgeConfig& config, const LogConfig& log, HostMatcher hosts,
                    const PipelineSeams& seams)
     : config_(config),
