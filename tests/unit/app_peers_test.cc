@@ -140,6 +140,24 @@ TEST_F(PeersTest, APeerThatIsFasterThanTheBackendHereCostsNothing) {
   EXPECT_EQ(bench.committed(), 1);
 }
 
+// Though it starts well after the backend here has answered: another one was in flight.
+TEST_F(PeersTest, TheFirstPurgeDoesNotStandForTheSecond) {
+  start();
+  bench.transport.cache(kFrontend).latency = milliseconds(300);
+  bench.append("h/page");
+  bench.run(milliseconds(20));
+  bench.append("h/page");
+  bench.run(seconds(1));
+  ASSERT_EQ(frontend("h/page").size(), 2u);
+  ASSERT_GT(frontend("h/page")[1].handed, backend("h/page")[1].answered);
+  const MonoTime passed = bench.clock.now();
+  link.hear("p1", 2);
+  link.hear("p2", 2);
+  bench.run(seconds(2));
+  EXPECT_GE(frontend("h/page").back().handed, passed);
+  EXPECT_EQ(bench.committed(), 2);
+}
+
 // What was sent ahead of a slow backend does not count as the purge after it.
 TEST_F(PeersTest, ABackendThatAnswersAfterTheLayerDeadlineIsFollowedAtOnce) {
   start();
