@@ -32,11 +32,6 @@ bool is_of_the_journal(const std::string& name) {
   return name.starts_with("purgeline_journal_") || name.starts_with("purgeline_outbox_");
 }
 
-// The simulated world has no fences; app_fences_test looks at theirs.
-bool is_of_fences(const std::string& name) {
-  return name.find("_fence") != std::string::npos;
-}
-
 // Nor other hosts; app_peers_test sees these.
 bool is_of_peers(const std::string& name) {
   return name.starts_with("purgeline_peer");
@@ -143,7 +138,7 @@ TEST(Metrics, EveryDeclaredMetricIsSeenToChange) {
   for (const auto rows : {native_metrics(), compat_metrics()}) {
     for (const MetricRow& row : rows) {
       if (kOfTheProcess.count(row.name) > 0 || is_of_an_intake(row.name)) continue;
-      if (is_of_the_journal(row.name) || is_of_fences(row.name) || is_of_peers(row.name)) continue;
+      if (is_of_the_journal(row.name) || is_of_peers(row.name)) continue;
       if (is_of_the_audit(row.name)) continue;
       EXPECT_TRUE(watcher.changed(row.name)) << row.name << " never changed";
     }
