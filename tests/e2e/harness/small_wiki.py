@@ -61,7 +61,9 @@ class SmallWiki:
             '127.0.0.1:8192': f'127.0.0.1:{self.http}',
             '127.0.0.1:4827': f'127.0.0.1:{self.htcp}',
             'unix:/run/varnish/purge.sock': self.varnish.unix_address,
-            'allow: [wiki.example.org]': f'allow: [{HOST}, 127.0.0.1]'})
+            'allow: [wiki.example.org]': f'allow: [{HOST}, 127.0.0.1]',
+            # With fences a restart purges again what came shortly before it.
+            '\npurge:\n': '\npurge:\n  fence: off\n'})
         if browsable:
             settings += f"\n$wgServer = 'http://{self.varnish.address}';\n"
             self.wiki.host = self.varnish.address
