@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "app/fence_options.h"
+#include "app/stage_options.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
@@ -17,32 +17,6 @@ constexpr std::size_t kReadBatch =
     512;  // records per partition and turn: a fraction of a millisecond
 
 constexpr std::size_t kDropBatch = 4096;  // deliveries of a target that is left out, per turn
-
-CoalescerOptions coalescer_options(const PurgeConfig& config, const LogConfig& log) {
-  std::size_t targets = 0;
-  for (const LayerConfig& layer : config.layers) targets += layer.targets.size();
-  CoalescerOptions options;
-  options.keys = static_cast<std::uint32_t>(config.coalesce.capacity + config.fence.capacity);
-  options.bytes = config.coalesce.bytes;
-  // As wide as a layer can become by a reload; memory is made for what is used.
-  options.joins = static_cast<std::uint32_t>(config.coalesce.capacity * kMaxTargets);
-  options.targets = static_cast<std::uint32_t>(targets);
-  options.window = config.coalesce.window;
-  options.lag = coalescing_lag(config);
-  options.min_share = log.catch_up.min_share;
-  return options;
-}
-
-JourneyOptions journey_options(const PurgeConfig& config, LayerPlans::Layers layers) {
-  JourneyOptions options;
-  options.events = static_cast<std::uint32_t>(config.coalesce.capacity);
-  options.layer_deadline = config.layer_deadline;
-  options.layers = std::move(layers);
-  // Without fences a table of one, for a reload may bring them.
-  options.fences = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, config.fence.capacity));
-  options.fence_times = fence_times(config);
-  return options;
-}
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // A changed configuration, applied to the stages under load.
 #include <utility>
 
-#include "app/fence_options.h"
+#include "app/stage_options.h"
 #include "app/pipeline.h"
 #include "purgeline/check.h"
 
