@@ -53,7 +53,7 @@ struct Bench : JourneySink {
     return journeys.accept({Key{1, key},
                             {"h", "/" + std::to_string(key), ""},
                             clock.now() - age,
-                            {0, number},
+                            {0, 0, number},
                             {},
                             targets.value_or(all),
                             priority,

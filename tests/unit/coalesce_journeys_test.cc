@@ -48,7 +48,7 @@ struct Bench : JourneySink {
     journeys.accept({Key{1, key},
                      {"h", "/" + std::to_string(key), ""},
                      version.value_or(clock.now()),
-                     {0, sequence},
+                     {0, 0, sequence},
                      {},
                      all,
                      priority});
