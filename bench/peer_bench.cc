@@ -127,7 +127,7 @@ class Path : public JourneySink, public OutcomeSink {
     journeys_.accept({Key{mix * 0x9e3779b97f4a7c15ULL, mix * 0xbf58476d1ce4e5b9ULL},
                       {"en.wikipedia.org", target, "id"},
                       clock_.now(),
-                      {0, sequence},
+                      {0, 0, sequence},
                       {},
                       0b1});
   }

@@ -41,7 +41,7 @@ class CoalesceLoop : public JourneySink {
       journeys_.accept({Key{url * 0x9e3779b97f4a7c15ULL, url * 0xbf58476d1ce4e5b9ULL},
                         {"en.wikipedia.org", "/wiki/A_page_of_ordinary_length", "id"},
                         clock_.now(),
-                        {0, sequence},
+                        {0, 0, sequence},
                         {},
                         0b11});
     }
