@@ -21,12 +21,19 @@ CLIENTS = 8
 
 
 class JournalTestCase(ServerTestCase):
+    kafka = None  # then the journal is the log; else it is what comes before Kafka
+
     def daemon(self, backend, frontend, changes=None, make=Purgeline):
         self.http = f'127.0.0.1:{free_port()}'
         self.htcp = f'127.0.0.1:{free_port()}'
-        intake = {'http': {'listen': [self.http]}, 'htcp': {'listen': [self.htcp]}}
-        return make(None, [], [('backend', [backend]), ('frontend', [frontend])],
-                    {'intake': intake, **(changes or {})})
+        http, htcp, topics = {'listen': [self.http]}, {'listen': [self.htcp]}, []
+        if self.kafka:
+            topics = [f'{self._testMethodName}.resource-purge']
+            self.kafka.create_topic(topics[0])
+            http |= {'topic_prefix': f'{self._testMethodName}.', 'purge_topic': topics[0]}
+            htcp |= {'topic': topics[0]}
+        return make(self.kafka, topics, [('backend', [backend]), ('frontend', [frontend])],
+                    {'intake': {'http': http, 'htcp': htcp}, **(changes or {})})
 
     def purge(self, page):
         return http_client.request(self.http, 'PURGE', page, HOST)
@@ -115,6 +122,10 @@ class TestRealCaches(JournalTestCase, RealCachesTestCase):
         self.frontend.resume()
         daemon.start()
         self.assert_fresh(pages, version)
+
+
+class TestRealCachesOnKafka(TestRealCaches):
+    WITH_KAFKA = True
 
 
 class TestConfiguration(JournalTestCase):
@@ -258,6 +269,15 @@ class TestNothingLost(JournalTestCase):
         wait_for(lambda: self.purge('/room').status == 200, 20, 'there is room again')
         daemon.wait_ready()
         self.wait_purged([*pages, '/room'])
+
+
+class TestNothingLostOnKafka(TestNothingLost):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.kafka = Kafka()
+        cls.keep(cls.kafka)
+        cls.kafka.start()
 
 
 class TestOutbox(ServerTestCase):
