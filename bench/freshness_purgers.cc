@@ -48,7 +48,6 @@ void Poster::purge(std::uint32_t page) {
 }
 
 void Poster::post() {
-  const Moment oldest = waiting_.front().when;
   std::string body = "[";
   std::size_t events = 0;
   for (; events < kBatch && !waiting_.empty(); ++events) {
@@ -64,7 +63,7 @@ void Poster::post() {
       "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Content-Length: " +
           std::to_string(body.size()) + "\r\n\r\n" + body,
-      [this, events, oldest](const HttpAnswer& answer) {
+      [this, events](const HttpAnswer& answer) {
         failed_ += answer.status == 201 ? 0 : events;
         posting_ = false;
         if (!waiting_.empty()) post();
