@@ -21,7 +21,7 @@ std::string text(const PartitionName& name) {
 }  // namespace
 
 std::string Checker::ms(MonoTime at) const {
-  if (at == MonoTime::max()) return "never";
+  if (at == MonoTime::max() || at == MonoTime::min()) return "never";
   return std::to_string(static_cast<double>((at - started_).count()) * 1e-9) + " s";
 }
 
