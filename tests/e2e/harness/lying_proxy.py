@@ -46,7 +46,11 @@ class LyingProxy(Recorder):
         if lie == 'reset':  # lingering for no time sends RST
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             return False
-        text = f'HTTP/1.1 {answer.status} {answer.reason}\r\nContent-Length: 0\r\n\r\n'.encode()
+        # Who made it stays in it, or nobody would take it for a cache's.
+        maker = ''.join(f'{name}: {answer.headers[name]}\r\n'
+                        for name in ('server', 'x-purgeline-purged') if name in answer.headers)
+        text = (f'HTTP/1.1 {answer.status} {answer.reason}\r\n{maker}'
+                'Content-Length: 0\r\n\r\n').encode()
         if lie == 'cut':
             connection.sendall(text[:len(text) // 2])
             return False
