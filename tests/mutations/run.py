@@ -26,8 +26,8 @@ TREE, BUILD = COPY / 'tree', COPY / 'build'
 UNIT = {
     'src/ack/': ['ack_test'],
     'src/app/': ['app_test', 'app_partitions_test', 'app_absence_test', 'app_catch_up_test',
-                 'app_dead_letter_test', 'app_fences_test', 'app_peer_barrier_test',
-                 'app_peers_test'],
+                 'app_dead_letter_test', 'app_fences_test', 'app_order_test',
+                 'app_peer_barrier_test', 'app_peers_test'],
     'src/coalesce/': ['coalesce_test', 'app_peers_test'],
     'src/control/': ['control_admin_test'],
     'src/decode/': ['decode_test'],

@@ -86,7 +86,7 @@ struct LonePipeline {
   }
   // A second time: as after a crash.
   void start(const std::vector<std::string>& denied = {}, ShardWatches* watches = nullptr) {
-    LogConfig log_config;
+    log_config = LogConfig{};
     log_config.kafka.start_at = StartEarliest{};
     log_config.catch_up = {std::chrono::seconds(10), 10};
     pipeline.reset();
@@ -97,6 +97,13 @@ struct LonePipeline {
                      PipelineSeams{clock, random, transport, resolver, *source, *log_store,
                                    *local_store, letters, lines, watches, peers});
     pipeline->start();
+  }
+
+  // The configuration is read anew with the first two layers in each other's place.
+  void reorder() {
+    std::swap(config.layers[0], config.layers[1]);
+    auto hosts = *HostMatcher::make({}, {});
+    CHECK(pipeline->reload(config, log_config, hosts) == Pipeline::Reloaded::applied);
   }
 
   // An event of `url`, without its scheme.
@@ -136,6 +143,7 @@ struct LonePipeline {
   NoResolver resolver;
   KeptLog lines;
   PurgeConfig config;
+  LogConfig log_config;
   DeadLetters& letters;
   PeerLink* peers{nullptr};
   const Duration longest;

@@ -4,6 +4,7 @@ purgeline_test(app_partitions_test
   SOURCES app_partitions_test.cc DEPS purgeline_pipeline LABELS unit)
 purgeline_test(app_absence_test SOURCES app_absence_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_catch_up_test SOURCES app_catch_up_test.cc DEPS purgeline_sim LABELS unit)
+purgeline_test(app_order_test SOURCES app_order_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_fences_test SOURCES app_fences_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_dead_letter_test SOURCES app_dead_letter_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_watches_test SOURCES app_watches_test.cc DEPS purgeline_sim LABELS unit)
