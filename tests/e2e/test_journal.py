@@ -249,6 +249,36 @@ class TestNothingLost(JournalTestCase):
         answer = self.purge(page)
         return answer if answer.status == status else None
 
+    def test_packets_that_found_no_room_are_counted(self):
+        daemon = self.sink_daemon().start()
+        name, port = self.htcp.split(':')
+        packet = clr_packet(f'http://{HOST}/packets')
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sender.close)
+        sent = 0
+
+        def send(count):
+            nonlocal sent
+            for _ in range(count):
+                sender.sendto(packet, (name, int(port)))
+            sent += count
+
+        def accounted():
+            received = daemon.metric('purgeline_intake_htcp_packets_total')
+            overflowed = daemon.metric('purgeline_intake_htcp_overflowed_total')
+            if received + overflowed == sent:
+                return received, overflowed
+            send(1)  # the kernel tells of what it dropped with a packet that comes later
+            return None
+
+        daemon.pause()
+        self.addCleanup(daemon.resume)
+        send(100_000)
+        daemon.resume()
+        _, overflowed = wait_for(accounted, 30, 'each packet is accounted for')
+        self.assertGreater(overflowed, 0)
+        self.wait_purged(['/packets'])
+
     def test_a_full_disk_is_told_and_passes(self):
         daemon = self.sink_daemon(make=Small).start()
         daemon.fill_disk()
