@@ -88,10 +88,23 @@ def copy_file(source, target):
     shutil.copymode(source, target)
 
 
+def git(*arguments):
+    """What it says; None where this is no repository of ours."""
+    done = subprocess.run(['git', *arguments], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    return done.stdout.decode() if done.returncode == 0 else None
+
+
+def tree_files():
+    listed = git('ls-files', '-z', '-co', '--exclude-standard')
+    if listed is not None:
+        return {name for name in listed.split('\0') if name and (ROOT / name).is_file()}
+    files = (path.relative_to(ROOT) for path in ROOT.rglob('*') if path.is_file())
+    return {path.as_posix() for path in files if path.parts[0] not in ('.git', 'build')}
+
+
 def make_copy():
-    listed = subprocess.run(['git', 'ls-files', '-z', '-co', '--exclude-standard'], cwd=ROOT,
-                            stdout=subprocess.PIPE, check=True).stdout.decode().split('\0')
-    wanted = {name for name in listed if name and (ROOT / name).is_file()}
+    wanted = tree_files()
     TREE.mkdir(parents=True, exist_ok=True)
     for path in [path for path in TREE.rglob('*') if path.is_file()]:
         if path.relative_to(TREE).as_posix() not in wanted:
@@ -177,9 +190,7 @@ def check_baseline(chosen, which):
 
 def begin_elsewhere(chosen):
     """From another one for each commit, so that runs which are cut short see all in the end."""
-    commit = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=ROOT, stdout=subprocess.PIPE,
-                            check=True).stdout
-    first = int(commit, 16) % len(chosen)
+    first = int(git('rev-parse', 'HEAD') or '0', 16) % len(chosen)
     return chosen[first:] + chosen[:first]
 
 
