@@ -7,11 +7,11 @@ import threading
 import time
 from collections import Counter
 from email.utils import parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from harness import (Purgeline, ServerTestCase, TrafficServer, Varnish, free_port, http_client,
-                     main, wait_for)
+from harness import (Purgeline, ServerTestCase, ThreadedServer, TrafficServer, Varnish, free_port,
+                     http_client, main, wait_for)
 
 ROOT = Path(__file__).parents[2]
 HOST = 'en.example.org'
@@ -24,7 +24,7 @@ sub vcl_backend_response {{ set beresp.do_stream = false; set beresp.grace = 0s;
 '''
 
 
-class Origin:
+class Origin(ThreadedServer):
     """Counts what is asked. Of pages under /held/ the head is sent at once, and the body, which is
     that of the moment of asking, after release(). Pages under /expired/ are too old from the start
     and say that they must not be used without asking.
@@ -63,19 +63,14 @@ class Origin:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self.address = f'127.0.0.1:{self.port}'
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Handler)
 
     def release(self):
         self._released.set()
 
     def cleanup(self):
         self.release()
-        self._server.shutdown()
-        self._server.server_close()
+        super().cleanup()
 
 
 class AuditTestCase(ServerTestCase):

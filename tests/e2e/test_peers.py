@@ -6,28 +6,18 @@ sinks. Every case begins with the page in both caches and ends with the new one 
 
 import time
 
-from harness import (Kafka, Origin, Purgeline, PurgeSink, ServerTestCase, Varnish, main,
-                     purge_event, start_all, wait_for)
+from harness import (Purgeline, PurgeSink, RealCachesTestCase, Varnish, main, purge_event,
+                     start_all, wait_for)
 
-HOST = 'en.example.org'
+HOST = RealCachesTestCase.HOST
 HELD = 5  # seconds
 
 
-class PeersTestCase(ServerTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.origin = Origin()
-        cls.addClassCleanup(cls.origin.cleanup)
-        cls.kafka = Kafka()
-        cls.backend = Varnish(cls.origin.address)
-        cls.frontend = Varnish(cls.backend.address)
-        cls.keep(cls.kafka, cls.backend, cls.frontend)
-        start_all(cls.kafka, cls.backend, cls.frontend)
+class PeersTestCase(RealCachesTestCase):
+    BACKEND = Varnish
 
     def setUp(self):
         super().setUp()
-        self.topic = f'purge-{self._testMethodName}'
-        self.kafka.create_topic(self.topic)
         self.kafka.create_topic(f'peers-{self._testMethodName}')
         self.other_frontend, self.other_backend = PurgeSink(), PurgeSink()
         for sink in (self.other_frontend, self.other_backend):

@@ -7,50 +7,22 @@ pages behind, and the simulator's model of caches is right about when.
 
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from harness import ServerTestCase, TrafficServer, Varnish, http_client, main, start_all, wait_for
+from harness import (ServerTestCase, ThreadedServer, TrafficServer, Varnish, http_client, main,
+                     start_all, wait_for)
 
 SCHEDULES = Path(__file__).resolve().parents[1] / 'sim' / 'schedules'
 HOST = 'schedule.example'
 SHORT = 1   # seconds a copy lives when its schedule lets it expire
 LONG = 3600
 
-VCL = '''
-vcl 4.1;
+# A copy that has expired can still be refreshed.
+KEEP = 'sub vcl_backend_response { set beresp.keep = 1h; }\n'
 
-backend default {{
-  .host = "{host}";
-  .port = "{port}";
-}}
-
-sub vcl_recv {{
-  if (req.method == "PURGE") {{
-    return (purge);
-  }}
-  return (hash);
-}}
-
-sub vcl_miss {{
-  if (req.http.Cache-Control == "only-if-cached") {{
-    return (synth(504, "Not cached"));
-  }}
-}}
-
-sub vcl_purge {{
-  return (synth(204, "Purged"));
-}}
-
-sub vcl_backend_response {{
-  set beresp.grace = 0s;
-  set beresp.keep = 1h;
-}}
-'''
-
-# A fill goes on without its reader, and may be read while it does.
-READ_WHILE_WRITER = '''\
-CONFIG proxy.config.cache.enable_read_while_writer INT 1
+# A fill that may be read while it goes on also goes on without its reader.
+BACKGROUND_FILL = '''\
 CONFIG proxy.config.http.background_fill_active_timeout INT 0
 CONFIG proxy.config.http.background_fill_completed_threshold FLOAT 0.0
 CONFIG proxy.config.cache.max_doc_size INT 0
@@ -59,7 +31,7 @@ CONFIG proxy.config.cache.max_doc_size INT 0
 HEED_NO_CACHE = 'CONFIG proxy.config.http.cache.ignore_client_no_cache INT 0\n'
 
 
-class HoldingOrigin:
+class HoldingOrigin(ThreadedServer):
     """Looks a page up when it is asked, and keeps the answer while it is told to.
 
     The page's body is its version; its ETag says so too, so that an unchanged one is answered 304.
@@ -99,10 +71,7 @@ class HoldingOrigin:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self._server.daemon_threads = True
-        self.address = f'127.0.0.1:{self._server.server_address[1]}'
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Handler)
 
     def hold(self):
         self._open = threading.Event()
@@ -116,8 +85,7 @@ class HoldingOrigin:
 
     def cleanup(self):
         self.release()
-        self._server.shutdown()
-        self._server.server_close()
+        super().cleanup()
 
 
 def read_schedule(path):
@@ -235,8 +203,7 @@ class Schedules(ServerTestCase):
         """The caches with this option of the backend; they are started once."""
         if option not in self.pairs:
             backend = self.backend(option)
-            host, port = backend.address.rsplit(':', 1)
-            frontend = Varnish(backend.address, VCL.format(host=host, port=port))
+            frontend = Varnish(backend.address, more=KEEP)
             self.keep(backend, frontend)
             start_all(backend, frontend)
             self.pairs[option] = {'backend': backend, 'frontend': frontend}
@@ -261,11 +228,12 @@ class OnTrafficServer(Schedules):
     """Traffic Server as backend, Varnish as frontend."""
 
     def backend(self, option):
-        cache = TrafficServer(self.origin.address)
+        read_while_writer = option == 'read-while-writer'
+        cache = TrafficServer(self.origin.address, read_while_writer=read_while_writer)
         with open(cache.folder / 'etc' / 'records.config', 'a') as records:
             records.write(HEED_NO_CACHE)
-            if option == 'read-while-writer':
-                records.write(READ_WHILE_WRITER)
+            if read_while_writer:
+                records.write(BACKGROUND_FILL)
         return cache
 
     def test_schedules(self):
@@ -276,8 +244,7 @@ class OnVarnish(Schedules):
     """Varnish as both. It always streams, so there is no option for it."""
 
     def backend(self, _):
-        host, port = self.origin.address.rsplit(':', 1)
-        return Varnish(self.origin.address, VCL.format(host=host, port=port))
+        return Varnish(self.origin.address, more=KEEP)
 
     def test_schedules(self):
         self.run_all('varnish')

@@ -13,12 +13,13 @@ from .purgeline import OnSmallDisk, Purgeline, run_cli
 from .real_caches import RealCachesTestCase
 from .slow_origin import SlowOrigin, SlowProxy
 from .testcase import ServerTestCase, main
+from .threaded_server import ThreadedServer
 from .traffic_server import TrafficServer
 from .varnish import Varnish
 
 __all__ = ['Certificates', 'Kafka', 'LyingProxy', 'MediaWiki', 'NoBroker', 'OnSmallDisk',
            'Origin', 'PurgeSink', 'Purgeline', 'RealCachesTestCase', 'ServerFailed',
-           'ServerTestCase', 'SlowOrigin', 'SlowProxy', 'TrafficServer', 'Varnish', 'clr_packet',
-           'flush_traffic_server_logs', 'free_port', 'http_client', 'main', 'purge_event',
-           'purged_early', 'run_cli', 'start_all', 'traffic_server_log', 'varnish_log',
-           'wait_for']
+           'ServerTestCase', 'SlowOrigin', 'SlowProxy', 'ThreadedServer', 'TrafficServer',
+           'Varnish', 'clr_packet', 'flush_traffic_server_logs', 'free_port', 'http_client', 'main',
+           'purge_event', 'purged_early', 'run_cli', 'start_all', 'traffic_server_log',
+           'varnish_log', 'wait_for']

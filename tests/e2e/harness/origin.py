@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from .recorder import Recorder, parse
+from .threaded_server import ThreadedServer
 
 
-class Origin:
+class Origin(ThreadedServer):
     """Serves `PATH version N` for every path and counts who asked, on threads of this process."""
 
     def __init__(self):
@@ -41,11 +42,7 @@ class Origin:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self.address = f'127.0.0.1:{self.port}'
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Handler)
 
     def bump(self):
         """Changes every page; returns the new version."""
@@ -57,10 +54,6 @@ class Origin:
         """How often the path was fetched, whatever the host."""
         with self._lock:
             return sum(n for (_, seen), n in self._requests.items() if seen == path)
-
-    def cleanup(self):
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class PurgeSink(Recorder):

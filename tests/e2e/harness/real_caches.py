@@ -1,4 +1,4 @@
-"""TestCase with Traffic Server and Varnish before one origin."""
+"""TestCase with two caches before one origin, Traffic Server and Varnish as a rule."""
 
 from .kafka import Kafka
 from .origin import Origin
@@ -15,12 +15,13 @@ class RealCachesTestCase(ServerTestCase):
 
     HOST = 'en.example.org'
     WITH_KAFKA = True
+    BACKEND = TrafficServer
 
     @classmethod
     def setUpClass(cls):
         cls.origin = Origin()
         cls.addClassCleanup(cls.origin.cleanup)
-        cls.backend = TrafficServer(cls.origin.address)
+        cls.backend = cls.BACKEND(cls.origin.address)
         cls.frontend = Varnish(cls.backend.address)
         servers = [cls.backend, cls.frontend]
         if cls.WITH_KAFKA:

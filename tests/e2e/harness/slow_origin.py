@@ -7,10 +7,11 @@ database: a change that comes while the answer is held is not in it.
 import threading
 import time
 from collections import namedtuple
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from . import http_client
 from .process import wait_for
+from .threaded_server import ThreadedServer
 
 # Times are those of the wall clock, to be compared with the logs of caches. `ended` is taken before
 # the last byte is written, so the cache cannot have been done with the answer at that time.
@@ -46,7 +47,7 @@ class _Answers(BaseHTTPRequestHandler):
         pass
 
 
-class SlowServer:
+class SlowServer(ThreadedServer):
     """Lets a test stop the answers to a page; subclasses say in read() what the answers are."""
 
     def __init__(self):
@@ -55,10 +56,7 @@ class SlowServer:
         self._held = []   # pages whose answers wait
         self._fetches = []
         handler = type('Answers', (_Answers,), {'owner': self})
-        self._server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-        self._server.daemon_threads = True
-        self.address = f'127.0.0.1:{self._server.server_address[1]}'
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(handler)
 
     def read(self, page, headers):
         """Version, status, headers and body of the answer, settled now."""
@@ -106,8 +104,7 @@ class SlowServer:
             gates, self._gates = self._gates, {}
         for _, gate in gates.values():
             gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().cleanup()
 
 
 class SlowOrigin(SlowServer):

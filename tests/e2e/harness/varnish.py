@@ -56,21 +56,22 @@ sub vcl_deliver {{
 
 
 class Varnish(Server):
-    """`backend` is the host:port that it fetches from; `vcl` a whole VCL to run instead of the own.
+    """`backend` is the host:port that it fetches from; `vcl` a whole VCL to run instead of the own,
+    `more` what comes behind that.
 
     Its socket for purges has the name that conf/purge.vcl looks for.
     """
 
     name = 'varnish'
 
-    def __init__(self, backend, vcl=None):
+    def __init__(self, backend, vcl=None, more=''):
         super().__init__()
         self.backend = backend
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
         self.unix_address = f'unix:{self.folder}/purge.sock'
         self._reloads = 0
-        self._vcl = vcl
+        self._vcl, self._more = vcl, more
         self._write_vcl(deny=False)
 
     def command(self):
@@ -137,4 +138,5 @@ class Varnish(Server):
             return
         host, port = self.backend.rsplit(':', 1)
         refusal = 'return (synth(405, "Method not allowed"));' if deny else ''
-        (self.folder / 'vcl').write_text(VCL.format(host=host, port=port, deny=refusal))
+        own = VCL.format(host=host, port=port, deny=refusal)
+        (self.folder / 'vcl').write_text(own + self._more)
