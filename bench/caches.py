@@ -47,7 +47,7 @@ def main():
         return subprocess.run(command, check=False).returncode
     finally:
         for server in (traffic_server, varnish):
-            server.stop()
+            server.cleanup()
 
 
 if __name__ == '__main__':

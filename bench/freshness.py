@@ -68,10 +68,6 @@ class Result:
     def per_million(self, part, whole):
         return 1e6 * self[part] / max(self[whole], 1)
 
-    def stale_share(self, after_ms):
-        """The share of edits that some answer did not show so long after them."""
-        return sum(edits for ms, edits in self.times if ms > after_ms) / self['edits']
-
     def percentile(self, share):
         left = share * self['edits']
         for ms, edits in self.times:
@@ -242,9 +238,8 @@ def axes():
 
 def curve(result):
     """Steps: the share holds until the next time at which an edit was seen for good."""
-    level = y_of(result.stale_share(0))
-    path = f'M{x_of(0):.1f} {level:.1f}'
     left = result['edits'] - sum(edits for ms, edits in result.times if ms == 0)
+    path = f'M{x_of(0):.1f} {y_of(left / result["edits"]):.1f}'
     for ms, edits in result.times:
         if 0 < ms <= 1000 * SECONDS:
             left -= edits

@@ -48,6 +48,7 @@ void Poster::purge(std::uint32_t page) {
 }
 
 void Poster::post() {
+  const Moment oldest = waiting_.front().when;
   std::string body = "[";
   std::size_t events = 0;
   for (; events < kBatch && !waiting_.empty(); ++events) {
@@ -63,7 +64,8 @@ void Poster::post() {
       "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Content-Length: " +
           std::to_string(body.size()) + "\r\n\r\n" + body,
-      [this, events](const HttpAnswer& answer) {
+      [this, events, oldest](const HttpAnswer& answer) {
+        longest_ = std::max(longest_, duration_cast<Micros>(now() - oldest));
         failed_ += answer.status == 201 ? 0 : events;
         posting_ = false;
         if (!waiting_.empty()) post();

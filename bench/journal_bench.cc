@@ -3,7 +3,6 @@
 // 1, 8 and 64 clients in a closed loop (each appends again once its last event is on disk), then a
 // reader that follows from the first event of the 64. Usage: journal_bench FOLDER [EVENTS]
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "purgeline/check.h"
 #include "store/journal.h"
 #include "store/journal_reader.h"
+#include "usage.h"
 
 namespace purgeline {
 namespace {
@@ -125,25 +125,22 @@ void read_all(const std::string& path, std::uint64_t events) {
   CHECK(from.value() == static_cast<std::int64_t>(events));
 }
 
-double cpu_seconds() {
-  rusage used{};
-  CHECK(::getrusage(RUSAGE_SELF, &used) == 0);
-  return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-         1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+void remove_journal(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
 }
 
 // A fresh journal that so many clients fill. `syncs` a second are what one client could have.
 void append_with(std::size_t count, const std::string& path, std::uint64_t events, double syncs) {
-  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+  remove_journal(path);
   SystemClock clock;
   auto journal = Journal::open(path, clock).value();
   journal->start();
   Clients clients(*journal, events);
-  const double cpu = cpu_seconds();
+  const double cpu = bench::own_cpu();
   const Steady::time_point begun = Steady::now();
   clients.run(count);
   const double rate = static_cast<double>(events) / seconds_since(begun);
-  const double per_event = (cpu_seconds() - cpu) / static_cast<double>(events);
+  const double per_event = (bench::own_cpu() - cpu) / static_cast<double>(events);
   const JournalMetrics metrics = journal->metrics();
   std::printf("%7zu %9.0f %7.1f %9.1f %9.2f %9.2f %9.2f %9.2f %8.1f\n", count, rate, rate / syncs,
               static_cast<double>(events) / static_cast<double>(metrics.commit.total()),
@@ -163,7 +160,7 @@ int run(const std::string& folder, std::uint64_t events) {
   append_with(8, path, std::min(events, 4 * few), syncs);
   append_with(64, path, events, syncs);
   read_all(path, events);
-  for (const char* suffix : {"", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+  remove_journal(path);
   return 0;
 }
 
