@@ -17,6 +17,7 @@ acl purgeline_clients {
 sub vcl_recv {
   if (req.method == "PURGE") {
     if (local.socket != "purge" && client.ip !~ purgeline_clients) {
+      unset req.http.X-Purgeline-Audit;  # or the refusal would look like an answer to it
       return (synth(405, "Method not allowed"));
     }
     if (!req.http.X-Purgeline-Audit) {
