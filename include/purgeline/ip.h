@@ -21,6 +21,8 @@ using IpAddress = std::array<std::uint8_t, 16>;
 [[nodiscard]] bool is_ipv4(const IpAddress& address);
 [[nodiscard]] bool is_loopback(const IpAddress& address);
 [[nodiscard]] bool is_multicast(const IpAddress& address);
+// A group that means something on one interface only: ff01::/16, ff02::/16.
+[[nodiscard]] bool is_group_of_interface(const IpAddress& address);
 
 struct IpNetwork {
   IpAddress base{};

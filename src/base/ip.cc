@@ -47,6 +47,11 @@ bool is_multicast(const IpAddress& address) {
   return is_ipv4(address) ? (address[12] & 0xF0) == 0xE0 : address[0] == 0xFF;
 }
 
+bool is_group_of_interface(const IpAddress& address) {
+  const unsigned scope = address[1] & 0x0FU;
+  return address[0] == 0xFF && (scope == 1 || scope == 2);
+}
+
 bool IpNetwork::contains(const IpAddress& address) const {
   for (unsigned bit = 0; bit < bits; bit += 8) {
     const unsigned used = std::min(8U, bits - bit);

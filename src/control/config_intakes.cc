@@ -72,6 +72,9 @@ class Intakes {
       } else if (!is_multicast(*ip) && groups) {
         report_(path, {"is not a multicast group", endpoint.text,
                        "224.0.0.0 to 239.255.255.255, or ff00::/8", ""});
+      } else if (is_group_of_interface(*ip) && intake_.htcp.interface.empty()) {
+        report_(path, {"is a group of one interface, which is not named", endpoint.text,
+                       "a group of a wider scope, or intake.htcp.interface", ""});
       } else if (!is_loopback(*ip) && intake_.htcp.allow_sources.empty()) {
         report_(path, {"lets everybody purge who can send to it", endpoint.text,
                        groups ? "a group with intake.htcp.allow_sources"

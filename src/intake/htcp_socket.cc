@@ -27,7 +27,8 @@ struct SocketAddress {
   socklen_t size{0};
 };
 
-SocketAddress socket_address(const IpAddress& ip, std::uint16_t port) {
+// `interface`: of a group that is the interface's or the link's own; 0 for other addresses.
+SocketAddress socket_address(const IpAddress& ip, std::uint16_t port, unsigned interface) {
   SocketAddress out;
   if (is_ipv4(ip)) {
     sockaddr_in in{};
@@ -41,6 +42,7 @@ SocketAddress socket_address(const IpAddress& ip, std::uint16_t port) {
     in.sin6_family = AF_INET6;
     in.sin6_port = htons(port);
     std::memcpy(&in.sin6_addr, ip.data(), ip.size());
+    in.sin6_scope_id = interface;
     std::memcpy(&out.storage, &in, sizeof in);
     out.size = sizeof in;
   }
@@ -152,7 +154,12 @@ Result<std::unique_ptr<HtcpSocket>> HtcpSocket::open(const Endpoint& address,
   if (!interface.empty() && index == 0) {
     return failure(Errc::not_found, "cannot join " + address.text + ": no interface " + interface);
   }
-  const SocketAddress local = socket_address(*ip, address.port);
+  if (is_group_of_interface(*ip) && index == 0) {
+    return failure(Errc::invalid,
+                   "cannot join " + address.text + ": such a group needs intake.htcp.interface");
+  }
+  const SocketAddress local =
+      socket_address(*ip, address.port, is_group_of_interface(*ip) ? index : 0);
   const int fd =
       socket(local.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
   if (fd < 0) return cannot("open a socket for", address.text, errno);

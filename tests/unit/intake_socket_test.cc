@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 
 #include "intake/htcp_socket.h"
 #include "unit/intake_htcp_packet.h"
@@ -132,6 +133,21 @@ TEST(HtcpSocket, AGroupReceivesWhatIsSentToIt) {
   const auto received = receive(**group, 1);
   ASSERT_EQ(received.size(), 1U);
   EXPECT_EQ(received[0].bytes, htcp_packet("http://h/", 2));
+}
+
+TEST(HtcpSocket, AGroupOfALinkIsJoinedOnItsInterface) {
+  auto group = HtcpSocket::open(endpoint("ff02::4827"), "lo", 1 << 20);
+  ASSERT_TRUE(group) << group.error().detail;
+  std::ifstream file("/proc/net/igmp6");
+  std::string number, interface, joined, line;
+  bool found = false;
+  while (file >> number >> interface >> joined && std::getline(file, line)) {
+    found = found || (interface == "lo" && joined == "ff020000000000000000000000004827");
+  }
+  EXPECT_TRUE(found);
+  const auto nowhere = HtcpSocket::open(endpoint("ff02::4827"), "", 1 << 20);
+  ASSERT_FALSE(nowhere);
+  EXPECT_THAT(nowhere.error().detail, HasSubstr("needs intake.htcp.interface"));
 }
 
 TEST(HtcpSocket, SaysWhyNot) {
