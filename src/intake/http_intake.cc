@@ -281,7 +281,7 @@ struct HttpIntake::Impl : std::enable_shared_from_this<HttpIntake::Impl> {
         event.problem = "meta.stream " + event.stream + " is not taken here: intake.http.streams";
       }
       std::string topic = options.topic_prefix + event.stream;
-      if (event.problem.empty() && !journal.takes_topic(topic)) {
+      if (event.problem.empty() && options.streams.empty() && !journal.takes_topic(topic)) {
         event.problem =
             "meta.stream " + event.stream +
             " would be one topic more than are kept; intake.http.streams can name those "

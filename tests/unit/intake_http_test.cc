@@ -152,6 +152,14 @@ TEST_F(HttpIntakeTest, OneTopicTooManyIsInvalidAndSaysWhatToDo) {
   EXPECT_EQ(journal_.written.size(), 1U);
 }
 
+TEST_F(HttpIntakeTest, StreamsThatAreNamedAreTakenHoweverManyTopicsThereAre) {
+  journal_.refused_topic = "wanted";
+  HttpIntakeOptions options;
+  options.streams = {"wanted"};
+  make(options);
+  EXPECT_EQ(answer(post(R"({"meta":{"uri":"http://h/a","stream":"wanted"}})")).status, 201U);
+}
+
 TEST_F(HttpIntakeTest, HastyIs202WhateverTheEventsAre) {
   EXPECT_EQ(answer(post(kEvent, "/v1/events?hasty=true")).status, 202U);
   EXPECT_EQ(answer(post(R"([{"a":1}])", "/v1/events?x=1&hasty=true")).status, 202U);
