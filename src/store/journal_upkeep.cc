@@ -67,17 +67,19 @@ void Journal::drop_finished() {
   rows_ = kStep;
   bool more = true;
   while (more) {
-    const std::int64_t before = removed_;
     Status status = tables_.begin();
     for (const auto& [name, topic] : tables_.topics()) {
       if (status) status = remove(name, topic.next);
     }
-    more = removed_ > before;
+    more = removed_ > 0;
     if (status) status = tables_.commit();
-    if (!status) return undo();
+    if (!status) {
+      undo();
+      break;
+    }
+    publish();
   }
   more_to_remove_ = false;
-  publish();
   measure();
 }
 

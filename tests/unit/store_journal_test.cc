@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <set>
 #include <sstream>
 
@@ -10,6 +11,7 @@
 #include "store/journal_schema.h"
 #include "store/schema.h"
 #include "unit/store_journal_support.h"
+#include "unit/store_vfs.h"
 
 namespace purgeline {
 namespace {
@@ -108,6 +110,44 @@ TEST(Journal, AsAnOutboxItDropsWhatItHadFinishedAsTheLog) {
   EXPECT_EQ(journal.topic("t").high, Offset(25000));
   EXPECT_EQ(journal.topic("untouched").low, Offset(0));
   EXPECT_EQ(journal->metrics().removed, 24990U);
+}
+
+// Whatever it was about to do when the disk failed, it knows what it has.
+TEST(Journal, AsAnOutboxItKnowsHowFarItDropped) {
+  const Folder folder;
+  JournalOptions options = quick_options();
+  const std::string path = folder.path("journal.db");
+  {
+    OpenJournal journal(path, options);
+    ASSERT_TRUE(journal.append(25000, {"t", "", "x", journal.now()}));
+    ASSERT_TRUE(journal.finish("t", 24990));
+  }
+  const std::string whole = folder.path("whole.db");
+  std::filesystem::copy_file(path, whole);
+  options.drop_finished = true;
+  std::set<std::int64_t> seen;
+  bool cut = true;
+  for (std::uint64_t after = 10; cut; after += 1 + after / 4) {
+    for (const char* rest : {"-wal", "-shm"}) std::filesystem::remove(path + rest);
+    std::filesystem::copy_file(whole, path, std::filesystem::copy_options::overwrite_existing);
+    Offset known;
+    {
+      store_test::HostClock clock;
+      store_test::TestDisk disk;
+      disk.cut_after(after);
+      const auto journal = Journal::open(path, clock, options);
+      cut = disk.is_cut();
+      if (!journal) continue;
+      std::vector<JournalTopic> topics;
+      (*journal)->topics(topics);
+      known = topics.at(0).low;
+    }
+    seen.insert(known.value());
+    OpenJournal reopened(path, quick_options());
+    // A step whose last sync failed may be there all the same.
+    EXPECT_GE(known.value(), reopened.topic("t").low.value() - 10000) << after;
+  }
+  EXPECT_THAT(seen, testing::IsSupersetOf({10000, 24990}));
 }
 
 TEST(Journal, SizeRemovesFinishedEventsAndRefusesWhenAllAreUnfinished) {
