@@ -254,7 +254,7 @@ def plot(results):
              f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>', *axes()]
     for number, result in enumerate(results):
         parts.append(curve(result))
-        y = TOP + 16 + 18 * number
+        y = y_of(0.005) + 18 * number  # below what a plain purge leaves
         parts.append(f'<rect x="{WIDTH - 270}" y="{y - 9}" width="18" height="8" '
                      f'fill="{result.way.colour}"/>')
         parts.append(text(WIDTH - 244, y, result.way.label))
