@@ -127,8 +127,6 @@ class Pipeline : public RecordSink,
   void watch_targets();
   void leave_out(TargetId target, const std::string& why);
   void take_in(TargetId target);
-  [[nodiscard]] static PartitionOptions partition_options(const PurgeConfig& config,
-                                                          const LogConfig& log);
   void change_targets(const TargetTable::Change& change);
   void see_off();
   void report_backlog();

@@ -1,8 +1,8 @@
 // A changed configuration, applied to the stages under load.
 #include <utility>
 
-#include "app/stage_options.h"
 #include "app/pipeline.h"
+#include "app/stage_options.h"
 #include "purgeline/check.h"
 
 namespace purgeline {
@@ -11,17 +11,6 @@ namespace {
 constexpr std::size_t kDropBatch = 4096;  // deliveries of a target that was removed, per turn
 
 }  // namespace
-
-PartitionOptions Pipeline::partition_options(const PurgeConfig& config, const LogConfig& log) {
-  PartitionOptions options;
-  options.start_at = log.kafka.start_at;
-  options.max_useful_age = config.max_useful_age;
-  options.catch_up_threshold = log.catch_up.threshold;
-  // Well within the margin, so that the floor of a live event is never older than it.
-  options.sample_spacing =
-      config.coalesce.clock_margin.value_or(std::chrono::milliseconds(2000)) / 4;
-  return options;
-}
 
 // Nothing is changed before it is sure that all can be.
 Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& log,

@@ -1,10 +1,11 @@
-// What the configuration says, as the coalescer and the journeys take it.
+// What the configuration says, as the stages take it.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 
+#include "app/partitions.h"
 #include "coalesce/coalescer.h"
 #include "coalesce/fences.h"
 #include "coalesce/journeys.h"
@@ -46,6 +47,18 @@ namespace purgeline {
   // Without fences a table of one, for a reload may bring them.
   options.fences = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, config.fence.capacity));
   options.fence_times = fence_times(config);
+  return options;
+}
+
+[[nodiscard]] inline PartitionOptions partition_options(const PurgeConfig& config,
+                                                        const LogConfig& log) {
+  PartitionOptions options;
+  options.start_at = log.kafka.start_at;
+  options.max_useful_age = config.max_useful_age;
+  options.catch_up_threshold = log.catch_up.threshold;
+  // Well within the margin, so that the floor of a live event is never older than it.
+  options.sample_spacing =
+      config.coalesce.clock_margin.value_or(std::chrono::milliseconds(2000)) / 4;
   return options;
 }
 

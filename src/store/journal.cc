@@ -347,19 +347,18 @@ void Journal::publish() {
   {
     const std::lock_guard lock(mutex_);
     metrics_.removed += static_cast<std::uint64_t>(std::exchange(removed_, 0));
-    for (const auto& entry : tables_.topics()) {
-      const JournalTables::Topic& topic = entry.second;
-      auto at = std::find_if(published_.begin(), published_.end(),
-                             [&](const JournalTopic& known) { return known.name == entry.first; });
-      if (at == published_.end()) {
-        published_.push_back({entry.first, topic.low, topic.next});
-        names_.insert(entry.first);
+    auto at = published_.begin();
+    for (const auto& [name, topic] : tables_.topics()) {
+      if (at == published_.end() || at->name != name) {
+        at = published_.insert(at, {name, topic.low, topic.next});
+        names_.insert(name);
         changed = true;
       } else if (at->low != topic.low || at->high != topic.next) {
         at->low = topic.low;
         at->high = topic.next;
         changed = true;
       }
+      ++at;
     }
   }
   if (!changed) return;

@@ -154,7 +154,7 @@ class Journal final : public JournalWriter {
   mutable std::mutex mutex_;
   std::string trouble_;
   std::string pinned_;
-  std::vector<JournalTopic> published_;
+  std::vector<JournalTopic> published_;       // by name; none goes
   std::set<std::string, std::less<>> names_;  // topics that are there or may come
   std::vector<int> watchers_;
   JournalMetrics metrics_;
