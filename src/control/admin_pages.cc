@@ -18,6 +18,12 @@ AdminResponse text(unsigned status, std::string body) {
   return response;
 }
 
+AdminResponse json(unsigned status, std::string body) {
+  AdminResponse response = text(status, std::move(body));
+  response.content_type = "application/json";
+  return response;
+}
+
 std::string seconds(Duration duration) {
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, "%.1f s", static_cast<double>(duration.count()) * 1e-9);
@@ -62,9 +68,7 @@ AdminResponse ready_page(const AdminView& view) {
     body += '}';
   }
   body += "\n]}\n";
-  AdminResponse response = text(ready ? 200 : 503, std::move(body));
-  response.content_type = "application/json";
-  return response;
+  return json(ready ? 200 : 503, std::move(body));
 }
 
 AdminResponse rejects_page(const AdminView& view) {
@@ -85,9 +89,7 @@ AdminResponse rejects_page(const AdminView& view) {
     body += '}';
   }
   body += "\n]}\n";
-  AdminResponse response = text(200, std::move(body));
-  response.content_type = "application/json";
-  return response;
+  return json(200, std::move(body));
 }
 
 void append_string(std::string& body, const char* key, std::string_view value) {
@@ -136,9 +138,7 @@ AdminResponse audit_page(const AdminView& view) {
     append_finding(body, one);
   }
   body += "\n]}\n";
-  AdminResponse response = text(200, std::move(body));
-  response.content_type = "application/json";
-  return response;
+  return json(200, std::move(body));
 }
 
 AdminResponse index_page(const AdminView& view) {
