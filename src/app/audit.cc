@@ -120,8 +120,7 @@ void Audit::turn(std::uint64_t purges, TargetMask may_look) {
   for (const TargetId target : targets_.here()) {
     Eye& eye = eyes_[target.value()];
     go_on(target, eye, now);
-    const bool may = !draining_ && (may_look & mask_of(target)) != 0 && !blind(eye, now);
-    if (may && !eye.look && !eye.link->busy()) start(target, eye, now);
+    if (may_start(target, may_look, now)) start(target, eye, now);
   }
   if (now >= late_at_) {
     late_at_ = now + kLookForLate;
@@ -131,6 +130,12 @@ void Audit::turn(std::uint64_t purges, TargetMask may_look) {
   }
   std::erase_if(leaving_, [](const auto& link) { return link->closed(); });
   set_next(may_look, now);
+}
+
+bool Audit::may_start(TargetId target, TargetMask may_look, MonoTime now) const {
+  const Eye& eye = eyes_[target.value()];
+  const bool may = !draining_ && (may_look & mask_of(target)) != 0 && !blind(eye, now);
+  return may && !eye.look && !eye.link->busy();
 }
 
 void Audit::start(TargetId target, Eye& eye, MonoTime now) {
@@ -205,10 +210,7 @@ void Audit::set_next(TargetMask may_look, MonoTime now) {
   for (const TargetId target : targets_.here()) {
     const Eye& eye = eyes_[target.value()];
     next_ = std::min(next_, eye.link->next_due());
-    if (eye.look || eye.link->busy() || (may_look & mask_of(target)) == 0 || blind(eye, now)) {
-      continue;
-    }
-    next_ = std::min(next_, auditor_.next_due(target, now));
+    if (may_start(target, may_look, now)) next_ = std::min(next_, auditor_.next_due(target, now));
   }
 }
 
@@ -222,6 +224,7 @@ std::optional<Audit::Again> Audit::take_again() {
 
 void Audit::drain() {
   draining_ = true;
+  again_.clear();
   for (Eye& eye : eyes_) {
     if (!eye.link) continue;
     eye.link->close();

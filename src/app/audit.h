@@ -10,12 +10,12 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "app/audit_link.h"
@@ -27,7 +27,6 @@
 #include "purgeline/config.h"
 #include "purgeline/log.h"
 #include "purgeline/metrics.h"
-#include "purgeline/ring.h"
 
 namespace purgeline {
 
@@ -56,7 +55,7 @@ class Audit {
 
   // ---- the loop's side
   // turn() has nothing to do.
-  [[nodiscard]] bool quiet() const { return !touched_ && clock_.now() < next_; }
+  [[nodiscard]] bool quiet() const { return !touched_ && again_.empty() && clock_.now() < next_; }
   // `purges`: so many were answered so far. `may_look`: the targets that are up and not left out.
   void turn(std::uint64_t purges, TargetMask may_look);
   [[nodiscard]] MonoTime next_due() const { return touched_ ? clock_.now() : next_; }
@@ -88,6 +87,8 @@ class Audit {
 
   [[nodiscard]] static audit::AuditorOptions options_of(const PurgeConfig& config);
   void go_on(TargetId target, Eye& eye, MonoTime now);
+  // Nothing forbids that a look at the target begins; the Auditor says when one does.
+  [[nodiscard]] bool may_start(TargetId target, TargetMask may_look, MonoTime now) const;
   void start(TargetId target, Eye& eye, MonoTime now);
   void conclude(TargetId target, Eye& eye, const std::optional<audit::Head>& head, MonoTime now);
   void report(TargetId target, AuditFinding finding);

@@ -51,6 +51,7 @@ void AuditLink::close() {
 
 void AuditLink::close_link() {
   if (state_ != State::connecting && state_ != State::open) return;
+  if (state_ == State::connecting) ++next_address_;  // it was too slow
   state_ = State::closing;
   transport_.close(link_);
 }
@@ -80,7 +81,7 @@ std::optional<AuditLink::Ended> AuditLink::turn(MonoTime now) {
     state_ = State::closed;
     const auto addresses = *std::exchange(resolved_, std::nullopt);
     if (!addresses) return end({});
-    open(addresses->front(), now);
+    open((*addresses)[next_address_ % addresses->size()], now);
   } else if (state_ == State::closed) {
     if (++connects_ > kMostConnects) return end({});
     connect(now);
@@ -189,6 +190,7 @@ void AuditLink::on_sent() {
 }
 
 void AuditLink::on_closed(Errc /*why*/) {
+  if (state_ == State::connecting) ++next_address_;
   state_ = State::closed;
   sending_ = false;
   ended_ = touched_ = true;

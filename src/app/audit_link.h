@@ -13,7 +13,10 @@
 //  - anything else: this cache cannot be looked into.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,7 +91,8 @@ class AuditLink final : public LinkHandler, public ResolveHandler {
   std::string host_;
   std::string path_;
   bool busy_{false};
-  int connects_{0};  // for this look
+  std::size_t next_address_{0};  // of those that the name has
+  int connects_{0};              // for this look
   Asked asked_{Asked::nothing};
   MonoTime deadline_{MonoTime::max()};
   std::string out_;

@@ -1,7 +1,6 @@
 #include "audit/auditor.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "purgeline/check.h"
 

@@ -14,18 +14,16 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "audit/copy.h"
 #include "purgeline/audit.h"
 #include "purgeline/clock.h"
-#include "purgeline/ring.h"
 #include "purgeline/types.h"
 
 namespace purgeline::audit {

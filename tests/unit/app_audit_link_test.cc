@@ -266,5 +266,38 @@ TEST(AuditLink, ResolvesNames) {
   EXPECT_EQ(resolver.waiting, nullptr) << "who is gone is not called any more";
 }
 
+// A name with two addresses of which one is dead, whether it refuses or stays silent.
+TEST(AuditLink, GoesOnToTheNextAddress) {
+  test::FakeClock clock;
+  test::FakeTransport transport;
+  test::FakeResolver resolver;
+  bool touched = false;
+  Address first, second;
+  first.family = second.family = Address::Family::inet4;
+  first.port = 80;
+  second.port = 81;
+  AuditLink link(spec("cache.example.org"), transport, resolver, touched);
+  const auto connect = [&] {
+    EXPECT_FALSE(link.turn(clock.now()));
+    resolver.answer = std::vector{first, second};
+    resolver.poll();
+    EXPECT_FALSE(link.turn(clock.now()));
+  };
+  link.look("h", "/page");
+  connect();
+  EXPECT_EQ(transport.links.back().address, first);
+  transport.closed(0, Errc::refused);
+  EXPECT_FALSE(link.turn(clock.now()));
+  connect();
+  EXPECT_EQ(transport.links.back().address, second) << "the first one has refused";
+  clock.advance(seconds(5));
+  EXPECT_TRUE(link.turn(clock.now())) << "too late";
+  transport.drain_closes();
+  link.look("h", "/page");
+  EXPECT_FALSE(link.turn(clock.now()));
+  connect();
+  EXPECT_EQ(transport.links.back().address, first) << "the second one is silent";
+}
+
 }  // namespace
 }  // namespace purgeline

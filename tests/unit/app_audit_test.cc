@@ -261,9 +261,21 @@ TEST_F(AppAuditTest, AStopClosesWhatIsOpenAndBeginsNothing) {
   transport_.drain_closes();
   turn();
   EXPECT_TRUE(audit_.idle());
+  EXPECT_GT(audit_.next_due(), clock_.now()) << "what is due is not begun any more";
   after(seconds(1));
   EXPECT_TRUE(audit_.idle());
   EXPECT_EQ(transport_.links.size(), 1u);
+}
+
+TEST_F(AppAuditTest, IsNotQuietWhileWhatIsPurgedAgainWaitsForRoom) {
+  purged("/a");
+  after(seconds(1));
+  connect();
+  answer(copy(minutes(1)));
+  turn();
+  EXPECT_FALSE(audit_.quiet()) << "nobody had room for it";
+  EXPECT_TRUE(audit_.take_again());
+  EXPECT_TRUE(audit_.quiet());
 }
 
 TEST(AppAudit, OffSamplesNothingAndShowsNothing) {
