@@ -56,6 +56,7 @@ enum class MetricsCompat : std::uint8_t { off, purged };
 namespace config_types {
 using duration = Duration;
 using optional_duration = std::optional<Duration>;
+using delay_list = std::vector<Duration>;
 using size = std::uint64_t;     // bytes
 using percent = std::uint32_t;  // 0 to 100
 using optional_share = std::optional<Share>;

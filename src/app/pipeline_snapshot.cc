@@ -40,6 +40,7 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   metrics_.fences_capacity = fences.capacity();
   metrics_.fences_oldest = static_cast<double>(fences.oldest_age().count()) * 1e-9;
   metrics_.fence_events = fences.counts().events;
+  metrics_.rebounds = fences.counts().rebounds;
   metrics_.fence_purges = fences.counts().purges;
   metrics_.dead_letters_waiting = static_cast<double>(dying_.size());
   metrics_.log_errors = partitions_.log_errors();

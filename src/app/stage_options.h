@@ -14,7 +14,7 @@
 namespace purgeline {
 
 [[nodiscard]] inline FenceTimes fence_times(const PurgeConfig& config) {
-  return {config.fence.origin_lag, config.fence.fetch_time, config.fence.hit_time};
+  return {config.fence.origin_lag, config.fence.fetch_time, config.fence.hit_time, config.rebound};
 }
 
 // Without fences a purge that started before the origin is sure to show the change covers nothing.

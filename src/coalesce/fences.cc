@@ -63,10 +63,14 @@ void Fences::set_catching_up(bool catching_up, std::uint32_t min_share) {
   reserved_ = share > backlog_ ? share - backlog_ : 0;
 }
 
-std::uint64_t Fences::backlog_room() const {
-  if (!on()) return UINT64_MAX;
+std::uint64_t Fences::backlog_places() const {
   const std::uint64_t most = fences_.capacity() / 2;
   return std::min(room(), most > backlog_ ? most - backlog_ : 0);
+}
+
+std::uint64_t Fences::backlog_room() const {
+  if (!on()) return UINT64_MAX;
+  return backlog_places() / (times_.rebounds.size() + (times_.fetch_time ? 1 : 0));
 }
 
 std::uint8_t Fences::first_layer(TargetMask targets) const {
@@ -90,12 +94,27 @@ std::uint32_t Fences::find(const FenceInput& input, MonoTime due) const {
 }
 
 // A reading that leaves out the first layers is for targets that were away, and its versions are
-// not before their return. The fences that the others had then either come to them yet, or were
-// answered on the layers before until then.
+// not before their return. The fences and rebounds that the others had then either come to them
+// yet, or were answered on the layers before until then.
 std::optional<FenceRef> Fences::owe(const FenceInput& input) {
   if (!on()) return FenceRef{};
   const std::uint8_t layer = first_layer(input.targets);
-  const Duration after = layer == 0 ? times_.origin_lag + *times_.fetch_time : times_.hit_time;
+  if (layer > 0) return owe_one(input, layer, times_.hit_time, counts_.events);
+  std::optional<FenceRef> fence{FenceRef{}};
+  if (times_.fetch_time) {
+    fence = owe_one(input, layer, times_.origin_lag + *times_.fetch_time, counts_.events);
+  }
+  for (const Duration after : times_.rebounds) {
+    if (!owe_one(input, layer, after, counts_.rebounds)) fence.reset();
+  }
+  return fence;
+}
+
+std::optional<FenceRef> Fences::owe_one(const FenceInput& input, std::uint8_t layer, Duration after,
+                                        Hows& counts) {
+  const auto count = [&counts](FenceHow how) {
+    ++counts[static_cast<std::size_t>(how)];
+  };
   const MonoTime due = on_grid(input.version + after, input.key);
   const bool live = input.priority == Priority::live;
   if (const std::uint32_t found = find(input, due); found != kNone) {
@@ -103,11 +122,12 @@ std::optional<FenceRef> Fences::owe(const FenceInput& input) {
     fences_[found].live = fences_[found].live || live;
     return FenceRef{found, fences_[found].generation};
   }
-  if (live ? room() <= reserved_ : backlog_room() == 0) {
+  if (live ? room() <= reserved_ : backlog_places() == 0) {
     count(FenceHow::unregistered);
     full_ = true;
     return std::nullopt;
   }
+  count(FenceHow::registered);
   const std::uint32_t index = make(input, layer, due);
   // Purges that its event has yet to ask for may serve it, so it asks for none before turn().
   if (!look(index)) return FenceRef{};
@@ -137,7 +157,6 @@ std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime
   plans_.use(fence.plan);
   ++open_;
   if (fence.backlog) ++backlog_;
-  count(FenceHow::registered);
   return index;
 }
 
@@ -291,8 +310,10 @@ std::optional<EventOrigin> Fences::origin_of(std::uint32_t key, TargetId target,
 
 // ---- the loop's side
 
+// Longer than the grid's when rebounds are later than fences: so that few steps are open at once.
 std::optional<OpenSteps::Number> Fences::end_step() {
-  return steps_.end(clock_.now(), step());
+  const Duration last = times_.rebounds.empty() ? Duration{0} : times_.rebounds.back();
+  return steps_.end(clock_.now(), std::max(step(), last / kSteps));
 }
 
 Duration Fences::oldest_age() const {

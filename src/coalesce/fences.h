@@ -12,6 +12,8 @@
 // on a grid, so that events of one URL that come close together owe one fence; each URL's grid
 // begins elsewhere, so that not all that is due in one step is due at once.
 //
+// A rebound is one more fence of the event, due at a delay of its own after the version.
+//
 // A fence that is lost must come back, so what arrived in a step of time is not to be committed
 // while a fence of it, or of an earlier step, is open (OpenSteps).
 #pragma once
@@ -19,6 +21,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "coalesce/coalescer.h"
 #include "coalesce/delay_line.h"
@@ -36,6 +39,7 @@ struct FenceTimes {
   Duration origin_lag{0};              // L
   std::optional<Duration> fetch_time;  // F; empty: no fences
   Duration hit_time{0};                // H
+  std::vector<Duration> rebounds{};    // that rise
 };
 
 // Where an event stands in the log; nowhere by default: it comes from nobody's log.
@@ -74,10 +78,13 @@ class Fences : public KeySink {
 
   // For the events that are accepted from now on.
   void set_times(const FenceTimes& times) { times_ = times; }
-  [[nodiscard]] bool on() const { return times_.fetch_time.has_value(); }
+  [[nodiscard]] bool on() const {
+    return times_.fetch_time.has_value() || !times_.rebounds.empty();
+  }
 
   // ---- events
-  // Registers the fence of an event that goes by the current plan. Empty: there is no room for it.
+  // Registers the fence of an event that goes by the current plan, and its rebounds. Empty: there
+  // is no room for all of them.
   // A name of nothing: it is owed none, because all that it needs has been done.
   std::optional<FenceRef> owe(const FenceInput& input);
   // Whether the fence waits for its time on this layer, with all layers before it done: then the
@@ -86,7 +93,7 @@ class Fences : public KeySink {
   // The event goes on when the fence is due. REQUIRES: waits(). Returns the event parked before it.
   std::uint32_t park(FenceRef fence, std::uint32_t event);
 
-  // How many more fences are certain to fit, and how many of a backlog.
+  // How many more fences are certain to fit, and those of how many events of a backlog.
   [[nodiscard]] std::uint64_t room() const;
   [[nodiscard]] std::uint64_t backlog_room() const;
   // While a backlog is worked through it gets at least `min_share` percent of the places.
@@ -107,6 +114,7 @@ class Fences : public KeySink {
 
   struct Counts {
     std::array<std::uint64_t, kFenceHow> events{};
+    std::array<std::uint64_t, kFenceHow> rebounds{};
     std::array<std::uint64_t, kFencePurges> purges{};
     [[nodiscard]] std::uint64_t of(FenceHow how) const {
       return events[static_cast<std::size_t>(how)];
@@ -155,13 +163,16 @@ class Fences : public KeySink {
   [[nodiscard]] Duration step() const;
   [[nodiscard]] std::uint32_t find(const FenceInput& input, MonoTime due) const;
   [[nodiscard]] std::uint8_t first_layer(TargetMask targets) const;
+  [[nodiscard]] std::uint64_t backlog_places() const;
+  using Hows = std::array<std::uint64_t, kFenceHow>;
+  std::optional<FenceRef> owe_one(const FenceInput& input, std::uint8_t layer, Duration after,
+                                  Hows& counts);
   std::uint32_t make(const FenceInput& input, std::uint8_t layer, MonoTime due);
   [[nodiscard]] bool look(std::uint32_t index);
   [[nodiscard]] bool next_layer(std::uint32_t index);
   void wait(std::uint32_t index);
   void go_on(std::uint32_t index);
   void settle(std::uint32_t index, TargetId target);
-  void count(FenceHow how) { ++counts_.events[static_cast<std::size_t>(how)]; }
   void count(FencePurge how, std::uint64_t times) {
     counts_.purges[static_cast<std::size_t>(how)] += times;
   }

@@ -11,6 +11,7 @@
 #include "control/config_check.h"
 #include "control/config_intakes.h"
 #include "control/config_text.h"
+#include "control/config_value.h"
 #include "purgeline/host_pattern.h"
 #include "purgeline/peers.h"
 #include "purgeline/types.h"
@@ -60,6 +61,7 @@ class Relations {
     });
     check_read();
     check_peers();
+    check_rebound();
   }
 
  private:
@@ -78,6 +80,15 @@ class Relations {
     read(intake.htcp.listen, intake.htcp.topic, "intake.htcp.topic");
     if (intake.htcp.listen.empty()) {
       read(intake.htcp.groups, intake.htcp.topic, "intake.htcp.topic");
+    }
+  }
+
+  void check_rebound() {
+    const std::vector<Duration>& delays = config_.purge.rebound;
+    for (std::size_t i = 1; i < delays.size(); ++i) {
+      if (delays[i] == Duration{0} || delays[i] > delays[i - 1]) continue;
+      report(index_path("purge.rebound", i), {"is not longer than the one before",
+                                              duration_text(delays[i]), "durations that rise", ""});
     }
   }
 

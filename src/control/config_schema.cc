@@ -94,6 +94,7 @@ bool KeySpec::is_required() const {
 ValueType KeySpec::item_type() const {
   if (type == ValueType::text_list || type == ValueType::text_map) return ValueType::text;
   if (type == ValueType::address_list) return ValueType::address;
+  if (type == ValueType::delay_list) return ValueType::delay;
   return type;
 }
 

@@ -15,6 +15,8 @@ namespace purgeline::config {
 enum class ValueType : std::uint8_t {
   duration,
   optional_duration,
+  delay,  // an item of a delay_list
+  delay_list,
   size,
   percent,
   optional_share,
@@ -46,7 +48,8 @@ struct KeySpec {
   const char* sentence;
 
   [[nodiscard]] bool is_list() const {
-    return type == ValueType::text_list || type == ValueType::address_list;
+    return type == ValueType::text_list || type == ValueType::address_list ||
+           type == ValueType::delay_list;
   }
   [[nodiscard]] bool is_map() const { return type == ValueType::text_map; }
   // No default, and less than one is not allowed.

@@ -61,6 +61,7 @@ std::span<const Unit> units_of(ValueType type) {
   switch (type) {
     case ValueType::duration:
     case ValueType::optional_duration:
+    case ValueType::delay:
     case ValueType::start_at:
       return kDurationUnits;
     case ValueType::size:
@@ -78,6 +79,7 @@ std::span<const Unit> units_of(ValueType type) {
 std::string noun_of(ValueType type) {
   switch (type) {
     case ValueType::duration:
+    case ValueType::delay:
       return "a duration";
     case ValueType::optional_duration:
       return "a duration or off";
@@ -232,6 +234,7 @@ Parsed parse_form(ValueType type, std::string_view written) {
     case ValueType::optional_duration:
     case ValueType::optional_share:
     case ValueType::duration:
+    case ValueType::delay:
     case ValueType::size:
     case ValueType::percent:
     case ValueType::count: {
@@ -275,6 +278,7 @@ std::string with_range(std::string form, const std::string& range) {
 std::string form_text(ValueType type) {
   switch (type) {
     case ValueType::duration:
+    case ValueType::delay:
       return "a whole number and ms, s, m, h or d";
     case ValueType::optional_duration:
       return "off, or a whole number and ms, s, m, h or d";
@@ -334,13 +338,21 @@ KeySpec item_spec(const KeySpec& spec) {
   KeySpec item = spec;
   item.type = spec.item_type();
   if (item.type != spec.type) item.minimum = item.maximum = "";
+  if (item.type == ValueType::delay) {
+    item.minimum = "1s";
+    item.maximum = "5m";
+  }
   return item;
 }
 
 std::string allowed_text(const KeySpec& spec) {
   const std::string range = range_text(spec);
   if (spec.is_list()) {
-    const std::string items = "a list of " + form_text(spec.item_type());
+    const KeySpec item = item_spec(spec);
+    const std::string each = item.type == ValueType::delay
+                                 ? "durations that rise, each " + range_text(item)
+                                 : form_text(item.type);
+    const std::string items = "a list of " + each;
     return range.empty() ? items : items + ", " + range + " items";
   }
   if (spec.is_map()) return "names with text or {file: /path}";

@@ -6,6 +6,7 @@ purgeline_test(app_absence_test SOURCES app_absence_test.cc DEPS purgeline_sim L
 purgeline_test(app_catch_up_test SOURCES app_catch_up_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_order_test SOURCES app_order_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_fences_test SOURCES app_fences_test.cc DEPS purgeline_sim LABELS unit)
+purgeline_test(app_rebound_test SOURCES app_rebound_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_dead_letter_test SOURCES app_dead_letter_test.cc DEPS purgeline_sim LABELS unit)
 purgeline_test(app_watches_test SOURCES app_watches_test.cc DEPS purgeline_sim LABELS unit)
 # librdkafka's threads are made by thrd_create(), which the thread sanitizer does not know.

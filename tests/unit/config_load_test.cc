@@ -86,6 +86,7 @@ purge:
   max_useful_age: 7d
   layer_deadline: 2s
   drain_grace: 0s
+  rebound: [1s, 11s, 1m, 5m]
   coalesce: {window: 0s, clock_margin: 'off', capacity: 70000, bytes: 1MiB}
   layers:
     - name: backend
@@ -108,6 +109,7 @@ logging: {format: json, level: debug}
   EXPECT_EQ(config.log.catch_up.threshold, 1min);
   EXPECT_EQ(config.purge.hosts.allow.size(), 2U);
   EXPECT_EQ(config.purge.max_age, Duration(1h));
+  EXPECT_EQ(config.purge.rebound, (std::vector<Duration>{1s, 11s, 1min, 5min}));
   EXPECT_FALSE(config.purge.coalesce.clock_margin.has_value());
   EXPECT_EQ(config.purge.layers[0].targets[1].unix_path, "/run/x");
   EXPECT_EQ(config.purge.layers[0].request_timeout, 10min);
@@ -238,6 +240,8 @@ TEST(ConfigShow, ReadsBackAsTheSame) {
                                   {{"PURGELINE__LOG__KAFKA__PROPERTIES__CLIENT_ID", "a \"b\": #\\"},
                                    {"PURGELINE__LOG__KAFKA__GROUP", "null"},
                                    {"PURGELINE__PURGE__HOSTS__DENY__0", "/[a-z]: #/"},
+                                   {"PURGELINE__PURGE__REBOUND__0", "11s"},
+                                   {"PURGELINE__PURGE__REBOUND__1", "90s"},
                                    {"PURGELINE__PURGE__LAYERS__1__TARGETS__1", "[::1]:80"}});
   ASSERT_TRUE(first.config.has_value()) << format_errors(first.errors);
   const std::string shown = show_config(*first.config, first.origins);
