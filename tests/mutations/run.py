@@ -28,7 +28,7 @@ UNIT = {
     'src/app/': ['app_test', 'app_partitions_test', 'app_absence_test', 'app_catch_up_test',
                  'app_dead_letter_test', 'app_fences_test', 'app_order_test',
                  'app_peer_barrier_test', 'app_peers_test'],
-    'src/coalesce/': ['coalesce_test', 'app_peers_test'],
+    'src/coalesce/': ['coalesce_test', 'app_peers_test', 'app_rebound_test'],
     'src/control/': ['control_admin_test'],
     'src/decode/': ['decode_test'],
     'src/dispatch/': ['dispatch_http1_test', 'dispatch_test'],
