@@ -182,14 +182,16 @@ void Pipeline::report_backlog() {
   const std::uint64_t left = partitions_.backlog();
   const double done = left < backlog_left_ ? static_cast<double>(backlog_left_ - left) : 0.0;
   const double rate = done * 1e9 / static_cast<double>(passed.count());
-  backlog_rate_ = backlog_left_ == 0 ? 0 : backlog_rate_ * 0.7 + rate * 0.3;
+  const bool first_look = backlog_left_ == 0;
+  backlog_rate_ = first_look ? 0 : backlog_rate_ == 0 ? rate : backlog_rate_ * 0.7 + rate * 0.3;
   // One that was told to begin may have come and gone since the last look.
-  const bool over = (backlog_left_ > 0 || partitions_.catch_ups() != backlogs_over_) && left == 0;
+  const bool over = (!first_look || partitions_.catch_ups() != backlogs_over_) && left == 0;
   backlog_left_ = left;
   backlog_at_ = clock_.now();
   metrics_.catch_up_seconds =
       left > 0 && backlog_rate_ > 0 ? static_cast<double>(left) / backlog_rate_ : 0;
-  if (!over && (left == 0 || clock_.now() - backlog_told_ < kTellBacklog)) return;
+  // The first look knows no rate, so it has nothing to tell that the backlog's begin did not.
+  if (!over && (left == 0 || first_look || clock_.now() - backlog_told_ < kTellBacklog)) return;
   backlog_told_ = clock_.now();
   if (over) {
     backlogs_over_ = partitions_.catch_ups();
@@ -200,7 +202,9 @@ void Pipeline::report_backlog() {
       "catching up",
       {{"events_left", std::to_string(left)},
        {"per_second", std::to_string(static_cast<std::uint64_t>(backlog_rate_))},
-       {"seconds_left", std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds))}});
+       {"seconds_left", metrics_.catch_up_seconds > 0
+                            ? std::to_string(static_cast<std::uint64_t>(metrics_.catch_up_seconds))
+                            : "unknown"}});
 }
 
 }  // namespace purgeline

@@ -5,6 +5,7 @@ still cached. PURGELINE_TEST_BACKLOG says how many events a backlog has; figures
 """
 
 import os
+import re
 import time
 
 from harness import Purgeline, RealCachesTestCase, kafka_wire, main, purge_event, wait_for
@@ -85,6 +86,20 @@ class CursorTestCase(RealCachesTestCase):
         self.assertGreater(daemon.metric('purgeline_catch_up_events'), 0)
 
 
+    def assert_told_how_long(self, daemon):
+        """While a backlog is worked through, log and metrics say how much is left for how long."""
+        line = wait_for(lambda: re.search(
+            r'event="catching up" events_left=(\d+) per_second=(\d+) seconds_left=(\d+)',
+            daemon.log.read_text()), 30, 'a line says how long it will take')
+        left, rate, seconds = map(int, line.groups())
+        self.assertTrue(0 < left < BACKLOG, line.group())
+        self.assertGreater(rate, 0, line.group())
+        self.assertEqual(seconds, left // rate)
+        wait_for(lambda: daemon.metric('purgeline_catch_up_seconds') > 0, 10, 'a metric does')
+        self.assertTrue(0 < daemon.metric('purgeline_catch_up_events') <= left)
+        self.assertRegex(daemon.readiness().body, r'catching up, \d+ events are left for about ')
+
+
 class TestBacklog(CursorTestCase):
     def test_new_purges_go_before_a_backlog(self):
         new, last = self.page('new'), self.page('last')
@@ -116,7 +131,11 @@ class TestBacklog(CursorTestCase):
     def test_what_came_while_the_process_stood_still_is_a_backlog(self):
         new, last = self.page('new'), self.page('last')
         self.fill([new, last])
-        daemon = self.daemon().start()
+        # No faster than 16 purges a millisecond, so that the backlog lasts for some looks at it.
+        slow = {'connections': 1, 'depth': 16}
+        daemon = self.daemon(purge={'layers': [
+            {'name': 'backend', 'targets': [self.backend.address]},
+            {'name': 'frontend', 'targets': [self.frontend.unix_address], **slow}]}).start()
         self.publish(self.page('first'))
         daemon.wait_committed(self.kafka, self.topic)
         daemon.pause()
@@ -127,6 +146,7 @@ class TestBacklog(CursorTestCase):
         daemon.resume()
         self.wait_said(daemon, 'catching up')
         self.assert_goes_first(daemon, new, last, self.backend, self.frontend)
+        self.assert_told_how_long(daemon)
         daemon.wait_committed(self.kafka, self.topic, timeout=600)
         self.assert_fresh([new, last], version)
 
