@@ -12,8 +12,8 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from harness import (LyingProxy, OnSmallDisk, Purgeline, RealCachesTestCase, main, purge_event,
-                     wait_for)
+from harness import (LyingProxy, OnSmallDisk, Purgeline, RealCachesTestCase, TrafficServer, Varnish,
+                     main, purge_event, start_all, wait_for)
 
 HOST = RealCachesTestCase.HOST
 OUTAGE = 30  # seconds that a broker stands still
@@ -96,6 +96,34 @@ class TestConnections(FaultTestCase):
         for layer in ('backend', 'frontend'):
             self.assertEqual(
                 daemon.metric('purgeline_purges_total', layer=layer, outcome='poison'), 1)
+
+
+    def test_what_real_caches_cannot_take_costs_its_neighbours_nothing(self):
+        """Lines longer than they allow: Traffic Server answers 414 and closes, Varnish resets."""
+        backend = TrafficServer(self.origin.address,
+                                more='CONFIG proxy.config.http.request_line_max_size INT 2048\n')
+        frontend = Varnish(backend.address, parameters=['http_req_size=2k'])
+        start_all(backend, frontend)
+        pages = self.pages(60)
+        for page in pages:
+            frontend.get(HOST, page)
+        for page in pages:
+            wait_for(lambda page=page: backend.cached(HOST, page), 10, f'{page} is stored')
+        long = [f'{pages[n]}/{"long" * 750}' for n in (0, 20, 21, 40, 59)]
+        daemon = self.daemon(backend.address, frontend.unix_address,
+                             purge={'layer_deadline': '10m'}).start()
+        version = self.origin.bump()
+        self.publish(sorted(pages + long, key=lambda page: int(page.split('/')[3])))
+        daemon.wait_committed(self.kafka, self.topic, timeout=120)
+        for page in pages:
+            for cache in (frontend, backend):
+                self.assertIn(f'version {version}', cache.get(HOST, page).body,
+                              f'{page} in {cache.name}')
+        daemon.wait_metric('purgeline_dead_letters_total', 2 * len(long))
+        for layer, outcome in (('backend', 'refused'), ('frontend', 'poison')):
+            self.assertEqual(daemon.metric('purgeline_purges_total', layer=layer, outcome=outcome),
+                             len(long))
+        self.assertEqual(daemon.metric('purgeline_dead_letters_total'), 2 * len(long))
 
 
 class TestStandstill(FaultTestCase):

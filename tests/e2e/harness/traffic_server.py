@@ -68,12 +68,12 @@ ip_allow:
 
 class TrafficServer(Server):
     """`origin` is the host:port that it fetches from, whatever host a client asks for. With `log`
-    it writes one for cache_logs.
+    it writes one for cache_logs. `more` are lines of records.config.
     """
 
     name = 'trafficserver'
 
-    def __init__(self, origin, read_while_writer=False, log=False):
+    def __init__(self, origin, read_while_writer=False, log=False, more=''):
         super().__init__()
         self.marks = 0  # of cache_logs
         self.port = free_port()
@@ -86,7 +86,7 @@ class TrafficServer(Server):
         if log:
             records += cache_logs.TRAFFIC_SERVER_RECORDS
             (etc / 'logging.yaml').write_text(cache_logs.TRAFFIC_SERVER_LOGGING)
-        (etc / 'records.config').write_text(records)
+        (etc / 'records.config').write_text(records + more)
         (etc / 'ip_allow.yaml').write_text(IP_ALLOW)
         (etc / 'remap.config').write_text(f'map / http://{origin}/\n')
         (etc / 'storage.config').write_text(f'{self.folder}/cache 64M\n')

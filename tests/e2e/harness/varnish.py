@@ -57,15 +57,16 @@ sub vcl_deliver {{
 
 class Varnish(Server):
     """`backend` is the host:port that it fetches from; `vcl` a whole VCL to run instead of the own,
-    `more` what comes behind that.
+    `more` what comes behind that, `parameters` what varnishd is told with -p.
 
     Its socket for purges has the name that conf/purge.vcl looks for.
     """
 
     name = 'varnish'
 
-    def __init__(self, backend, vcl=None, more=''):
+    def __init__(self, backend, vcl=None, more='', parameters=()):
         super().__init__()
+        self._parameters = [word for parameter in parameters for word in ('-p', parameter)]
         self.backend = backend
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
@@ -80,7 +81,7 @@ class Varnish(Server):
                 '-n', self.folder / 'state', '-f', self.folder / 'vcl',
                 '-a', f'tcp={self.address}', '-a', f'purge={self.folder}/purge.sock,mode=0666',
                 '-s', 'malloc,64m', '-p', 'thread_pool_min=10', '-p', 'thread_pools=1',
-                '-p', 'default_ttl=3600']
+                '-p', 'default_ttl=3600', *self._parameters]
 
     def launch(self):
         # After a kill the socket file of the last run is in the way.
