@@ -7,6 +7,7 @@ still cached. PURGELINE_TEST_BACKLOG says how many events a backlog has; figures
 import os
 import re
 import time
+from pathlib import Path
 
 from harness import Purgeline, RealCachesTestCase, kafka_wire, main, purge_event, wait_for
 
@@ -128,6 +129,36 @@ class TestBacklog(CursorTestCase):
         self.assertEqual(daemon.metric('purgeline_catch_up_events'), 0)
         self.latency('new purges afterwards', [self.backend, self.frontend], lambda n: n < 200)
 
+    def test_memory_is_bounded_while_both_caches_are_away(self):
+        """What may fill up is in the configuration; the backlog has several times as much."""
+        url_bytes, queue, padding, count = 4 << 20, 1 << 20, 'x' * 2000, 30_000
+        places = [('backend', self.backend.address), ('frontend', self.frontend.unix_address)]
+        daemon = Purgeline(self.kafka, [self.topic], [], {
+            'log': {'catch_up': {'threshold': f'{THRESHOLD}s'},
+                    'kafka': {'properties': {'queued.max.messages.kbytes': f'{queue >> 10}'}}},
+            'purge': {'behind_after': '2s', 'coalesce': {'capacity': 2500, 'bytes': url_bytes},
+                      'layers': [{'name': name, 'targets': [target], 'request_timeout': '1s'}
+                                 for name, target in places]}}).start()
+        self.publish(self.page('first'))
+        daemon.wait_committed(self.kafka, self.topic)
+        before = most_memory(daemon)
+        for cache in (self.backend, self.frontend):
+            cache.pause()
+            self.addCleanup(cache.resume)
+        for first in range(0, count, 5000):
+            self.kafka.produce(self.topic, [purge_event(f'https://{HOST}{self.page(n)}{padding}')
+                                            for n in range(first, first + 5000)])
+        # Full first, then without room for anybody; a queue that is full is read no further.
+        daemon.wait_metric('purgeline_url_bytes', url_bytes * 0.9)
+        daemon.wait_metric('purgeline_target_behind', 2)
+        # URLs, 2 KiB for each unfinished event, queues of two readers with a fetch on its way each,
+        # and what the allocator keeps.
+        bound = url_bytes + 2500 * 2048 + 2 * 2 * queue + (12 << 20)
+        self.assertLess(bound, count * len(padding) / 2)
+        grown = most_memory(daemon) - before
+        print(f'\n  {grown >> 20} MiB more, {bound >> 20} are allowed', flush=True)
+        self.assertLess(grown, bound)
+
     def test_what_came_while_the_process_stood_still_is_a_backlog(self):
         new, last = self.page('new'), self.page('last')
         self.fill([new, last])
@@ -196,6 +227,12 @@ class TestBehind(CursorTestCase):
         daemon.start()
         daemon.wait_committed(self.kafka, self.topic, timeout=600)
         self.assert_fresh([first, again, new, last], version)
+
+
+def most_memory(daemon):
+    """The most that was resident at once, in bytes."""
+    status = Path(f'/proc/{daemon.pid()}/status').read_text()
+    return int(re.search(r'VmHWM:\s+(\d+) kB', status).group(1)) << 10
 
 
 if __name__ == '__main__':
