@@ -5,7 +5,6 @@
 
 namespace purgeline::sim {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -15,11 +14,6 @@ constexpr std::uint64_t kFences = 3000;
 constexpr std::uint64_t kFewFences = 60;
 
 }  // namespace
-
-Duration World::below(Duration most) {
-  return Duration(
-      static_cast<std::int64_t>(reader_random_.below(static_cast<std::uint64_t>(most.count()))));
-}
 
 void World::fill_caches() {
   times_.lag = milliseconds(50 + reader_random_.below(550));
@@ -43,36 +37,6 @@ void World::fill_caches() {
     }
     checker_->read_page(read);
   });
-}
-
-SimContent::Draws World::draws() {
-  SimContent::Draws draws;
-  draws.fetch = [this] {
-    FetchPlan plan;
-    // Any time, or as long as it may take.
-    plan.last = reader_random_.below(4) == 0 ? times_.fetch - Duration(1) - below(milliseconds(10))
-                                             : below(times_.fetch);
-    if (reader_random_.below(2) == 0) plan.read_after = below(*plan.last + Duration(1));
-    plan.replica = reader_random_.below(SimContent::kReplicas);
-    return plan;
-  };
-  draws.hop = [this] {
-    return below(times_.hit / 2);
-  };
-  draws.removal = [this] {
-    return reader_random_.below(8) == 0 ? below(times_.hit / 2) : Duration(0);
-  };
-  draws.pick = [this](std::size_t of) {
-    return reader_random_.below(of);
-  };
-  draws.kind = [this] {
-    CacheKind kind = kinds_;
-    kind.kills_fill = reader_random_.below(2) == 0;
-    kind.reads_writer = reader_random_.below(2) == 0;
-    kind.asks_alone = !kind.reads_writer && reader_random_.below(2) == 0;
-    return kind;
-  };
-  return draws;
 }
 
 // The change has been made. Until now its page was read, and it is read all the more from now on:

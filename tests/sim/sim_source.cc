@@ -199,7 +199,8 @@ void SimSource::hand_over(const Cursor& cursor, const SimLog::Partition& from, O
                           RecordSink& sink) {
   const PartitionId partition = cursor.partition;
   const auto& entry = from.entries[static_cast<std::size_t>(offset.value() - from.low)];
-  if (log_.watch_) log_.watch_(names_[partition.value()], offset, cursor.priority);
+  const SimLog::Watch& watch = options_.watch ? options_.watch : log_.watch_;
+  if (watch) watch(names_[partition.value()], offset, cursor.priority);
   scratch_ = entry.value;
   sink.on_record(Record{partition, offset, entry.time, scratch_});
   // Whoever kept the borrowed bytes finds out.

@@ -113,6 +113,7 @@ struct SimSourceOptions {
   std::vector<std::string> topics;
   std::uint32_t answer_polls{2};    // how late answers come
   std::uint32_t metadata_polls{4};  // how late new topics and partitions are seen
+  SimLog::Watch watch{};            // as SimLog::set_watch(), of this one alone
 };
 
 class SimSource final : public Source {

@@ -51,16 +51,27 @@ struct SimTarget {
   std::map<std::string, std::vector<std::size_t>> by_url;
 };
 
+using SimCaches = std::map<std::uint16_t, SimTarget>;  // by port
+
 class SimTransport : public Transport {
  public:
   SimTransport(SimClock& clock, Agenda& agenda, test::FakeRandom& random, Faults& faults,
                Trace& trace)
-      : clock_(clock), agenda_(agenda), random_(random), faults_(faults), trace_(trace) {}
+      : SimTransport(clock, agenda, random, faults, trace, own_caches_) {}
+  // Among others that have caches in the same world.
+  SimTransport(SimClock& clock, Agenda& agenda, test::FakeRandom& random, Faults& faults,
+               Trace& trace, SimCaches& caches)
+      : clock_(clock),
+        agenda_(agenda),
+        random_(random),
+        faults_(faults),
+        trace_(trace),
+        caches_(caches) {}
 
   void add(SimTarget target);
   // The cache behind 127.0.0.1:`port`.
   SimTarget& cache(std::uint16_t port);
-  std::map<std::uint16_t, SimTarget>& caches() { return caches_; }
+  SimCaches& caches() { return caches_; }
   void stop_cache(std::uint16_t port);  // resets its connections, refuses new ones
   void start_cache(std::uint16_t port);
 
@@ -141,7 +152,8 @@ class SimTransport : public Transport {
   std::function<void()> crash_point_;
   Purged purged_;
   std::deque<Link> links_;
-  std::map<std::uint16_t, SimTarget> caches_;
+  SimCaches own_caches_;
+  SimCaches& caches_;
   std::string violation_;
   std::uint32_t life_{0};
 };

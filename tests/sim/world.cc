@@ -14,28 +14,6 @@ const std::vector<std::string> World::kOurs{"h", "*.Wiki.example", "[2001:db8::1
                                             "/re[0-9]+\\.example/"};
 const std::vector<std::string> World::kForeign{"foreign.wiki.example", "*.denied.example"};
 
-World::Program::Program(World& world)
-    : source(world.log_, {world.topics_, 2, 4}),
-      log_inner(world.log_, "purgeline"),
-      disk_inner(world.disk_, "state.db"),
-      log_store(log_inner, Fault::commit_failed, world.clock_, world.agenda_, world.random_,
-                world.faults_,
-                [&world](const Commit& commit) {
-                  world.maybe_crash();
-                  world.committing(commit, true);
-                }),
-      disk_store(disk_inner, Fault::position_disk, world.clock_, world.agenda_, world.random_,
-                 world.faults_,
-                 [&world](const Commit& commit) { world.committing(commit, false); }),
-      dead_letters(world.letters_, world.clock_, world.agenda_, world.random_, world.faults_,
-                   [&world] { world.maybe_crash(); }),
-      resolver(world.clock_, world.agenda_, world.random_, world.faults_),
-      pipeline(world.config_, world.log_config_, *HostMatcher::make(kOurs, world.deny_),
-               {world.clock_, world.program_random_, world.transport_, resolver, source, log_store,
-                disk_store, dead_letters, world.lines_}) {
-  pipeline.start();
-}
-
 World::World(std::uint64_t seed, std::uint64_t capacity)
     : random_(seed),
       program_random_(~seed),
@@ -109,7 +87,18 @@ void World::begin() {
   }
   configured();
   reload_now_ = false;
-  program_ = std::make_unique<Program>(*this);
+  SimProgram::Seams seams{log_,    disk_,   "purgeline",     letters_,       clock_,
+                          agenda_, random_, faults_,         transport_,     lines_,
+                          clock_,  nullptr, {topics_, 2, 4}, program_random_};
+  seams.crash_point = [this] {
+    maybe_crash();
+  };
+  seams.committing = [this](const Commit& commit, bool to_log) {
+    if (to_log) maybe_crash();
+    committing(commit, to_log);
+  };
+  program_ = std::make_unique<SimProgram>(config_, log_config_, *HostMatcher::make(kOurs, deny_),
+                                          std::move(seams));
 }
 
 void World::end_of_program() {

@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "app/pipeline.h"
+#include "sim/cache_draws.h"
 #include "sim/checkers.h"
 #include "sim/faults.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_content.h"
+#include "sim/sim_program.h"
 #include "sim/sim_source.h"
 #include "sim/sim_stores.h"
 #include "sim/sim_transport.h"
@@ -64,17 +66,6 @@ class World {
   [[nodiscard]] Counts counts() const;
 
  private:
-  struct Program {
-    explicit Program(World& world);
-    SimSource source;
-    SimOffsetStore log_inner;
-    SimOffsetStore disk_inner;
-    WatchedStore log_store;
-    WatchedStore disk_store;
-    SimDeadLetters dead_letters;
-    SimResolver resolver;
-    Pipeline pipeline;
-  };
   static const std::vector<std::string> kOurs;     // hosts to purge
   static const std::vector<std::string> kForeign;  // and among them those that are not ours
   struct Crash {};                                 // thrown through the program, which is then gone
@@ -95,8 +86,7 @@ class World {
   [[nodiscard]] std::vector<std::vector<std::uint16_t>> ports() const;
   // readers.cc
   void fill_caches();
-  [[nodiscard]] SimContent::Draws draws();
-  [[nodiscard]] Duration below(Duration most);
+  [[nodiscard]] Duration below(Duration most) { return drawn_below(reader_random_, most); }
   void page_changed(const std::string& url, MonoTime made);
   void read_later(const std::string& url);
   void stop_cache(std::uint16_t port);
@@ -154,10 +144,10 @@ class World {
   FillTimes times_;
   bool fences_{false};
   CacheKind kinds_;  // what the caches of this world have in common
-  SimContent content_{draws()};
+  SimContent content_{cache_draws(reader_random_, times_, kinds_)};
   std::uint64_t reads_{0};
   std::uint64_t fences_full_{0};
-  std::unique_ptr<Program> program_;
+  std::unique_ptr<SimProgram> program_;
   // Made anew, and not yet known to the program.
   struct Fresh {
     PartitionName name;
