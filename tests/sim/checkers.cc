@@ -34,7 +34,9 @@ std::size_t Checker::events() const {
 // ---- what happens
 
 void Checker::appended(const PartitionName& name, TrueEvent event) {
-  Partition& partition = at(name);
+  const auto place = partitions_.try_emplace({name.topic, name.partition}).first;
+  event.log = &place->first;
+  Partition& partition = place->second;
   // What a test wrote itself is no event of this world.
   while (!partition.events.empty() && partition.events.back().offset + 1 < event.offset) {
     TrueEvent unknown;
@@ -141,6 +143,11 @@ std::string Checker::missing(const TrueEvent& event, MonoTime until, bool* dead)
   return wrong;
 }
 
+std::string Checker::not_purged(const TrueEvent& event, std::uint16_t port, MonoTime after) const {
+  return event.url + ", changed at " + ms(event.changed) + ", is not purged on " +
+         transport_.cache(port).name + " after " + ms(after) + history(event.url, after);
+}
+
 std::string Checker::missing_in(const Epoch& epoch, std::span<const Epoch> all,
                                 const TrueEvent& event, MonoTime until, bool* dead) {
   MonoTime after = event.changed;
@@ -149,12 +156,18 @@ std::string Checker::missing_in(const Epoch& epoch, std::span<const Epoch> all,
     for (const std::uint16_t port : layer) {
       if (!in_all(all, port)) continue;
       const Settled end = settled(event.url, port, after, until);
-      if (end.at == MonoTime::max()) {
-        return event.url + ", changed at " + ms(event.changed) + ", is not purged on " +
-               transport_.cache(port).name + " after " + ms(after) + history(event.url, after);
-      }
+      if (end.at == MonoTime::max()) return not_purged(event, port, after);
       *dead = *dead || end.dead;
       latest = std::max(latest, end.at);
+    }
+    if (!options_.reads_only && &layer == &epoch.layers.front()) {
+      const MonoTime own = latest;
+      for (const std::uint16_t port : first_of_peers()) {
+        const Settled end = settled(event.url, port, after, until);
+        if (end.at == MonoTime::max()) return not_purged(event, port, after);
+        latest = std::max(latest, end.at);
+      }
+      if (latest > own) ++peers_were_last_;
     }
     after = latest;
   }
@@ -331,6 +344,9 @@ void Checker::order_of(std::uint16_t own, const SimTarget& target) {
     // the layers behind it as soon as it is back; at_end() asks for all of it in order.
     // What was on its way when the configuration changed goes on as it began, or once more.
     bool reason = epochs(made, purge.handed).size() > 1;
+    // What a peer had passed late is purged here at once, and in order as well where it is due.
+    const auto caught_up = std::lower_bound(caught_up_.begin(), caught_up_.end(), made);
+    reason = reason || (caught_up != caught_up_.end() && *caught_up <= purge.handed);
     for (std::size_t layer = 0; layer <= *depth; ++layer) {
       for (const std::uint16_t port : epoch.layers[layer]) {
         reason = reason || away(port, made, purge.handed);
@@ -372,6 +388,9 @@ void Checker::taken_in(const std::string& target) {
 
 void Checker::program_ended() {
   ends_.push_back(clock_.now());
+  for (auto& [host, absences] : peers_out_) {
+    absences.back().to = std::min(absences.back().to, clock_.now());
+  }
   for (auto& [target, absences] : absences_) {
     absences.back().to = std::min(absences.back().to, clock_.now());
   }

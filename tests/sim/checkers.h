@@ -32,6 +32,7 @@ struct TrueEvent {
   MonoTime read{MonoTime::max()};  // first handed to the program, in its present life
   bool live{false};                // and not as part of a backlog
   MonoTime done_at{MonoTime::max()};
+  const std::pair<std::string, std::int32_t>* log{nullptr};  // where it is
 };
 
 // Promises that hold only in some worlds.
@@ -50,6 +51,11 @@ struct CheckOptions {
   // There is room for all fences: none has to be made up for later.
   bool room{true};
   FillTimes times{};
+  // With peers (freshness_peers.cc): a frontend's fence waits for their backends' fences, as its
+  // purge does; and what a peer has done is known here so much later where nothing goes wrong.
+  bool fence_barrier{false};
+  bool reads_only{false};  // what peers' caches got does not count, only what readers get
+  Duration travel{0};
 };
 
 class Checker {
@@ -79,6 +85,16 @@ class Checker {
   // from its reading to its end.
   void configured(const std::vector<std::vector<std::uint16_t>>& layers);
   void removed(const std::string& target);
+  // Hosts whose first layers fill the second layer here too. They have the same log.
+  void set_peers(std::vector<Checker*> peers) { peers_ = std::move(peers); }
+  // The program does not wait for a peer any more, or does again. One that nothing has happened to
+  // may not be left out: then there is no reason.
+  void peer_left_out(const std::string& host, bool reason);
+  void peer_taken_in(const std::string& host);
+  // What one has missed is purged once more.
+  void peer_caught_up() { caught_up_.push_back(clock_.now()); }
+  // From now until then something that peers have said is not known here.
+  void peers_late(MonoTime until) { peers_late_.push_back({clock_.now(), until}); }
   void set_prompt(bool prompt) { options_.prompt = prompt; }
   void set_fences(bool fences, bool fresh) {
     options_.fences = fences;
@@ -107,6 +123,7 @@ class Checker {
   [[nodiscard]] std::size_t events() const;
   [[nodiscard]] std::uint64_t commits_with_letters() const { return commits_with_letters_; }
   [[nodiscard]] std::uint64_t fenced_events() const { return fenced_events_; }
+  [[nodiscard]] std::uint64_t peers_were_last() const { return peers_were_last_; }
   [[nodiscard]] std::uint64_t stale_reads() const { return stale_reads_; }
   [[nodiscard]] std::uint64_t overdue_reads() const { return overdue_reads_; }
 
@@ -135,6 +152,8 @@ class Checker {
   };
   // Those that were there at some time between the two.
   [[nodiscard]] std::span<const Epoch> epochs(MonoTime from, MonoTime to) const;
+  [[nodiscard]] std::string not_purged(const TrueEvent& event, std::uint16_t port,
+                                       MonoTime after) const;
   [[nodiscard]] std::string missing_in(const Epoch& epoch, std::span<const Epoch> all,
                                        const TrueEvent& event, MonoTime until, bool* dead);
   // Empty: the event has ended on every target of every layer in order.
@@ -151,6 +170,8 @@ class Checker {
   // freshness.cc
   [[nodiscard]] Settled fenced(const std::string& url, std::uint16_t port, MonoTime changed,
                                MonoTime due, MonoTime until) const;
+  [[nodiscard]] std::string no_fence(const TrueEvent& event, std::uint16_t port,
+                                     MonoTime due) const;
   [[nodiscard]] std::string unfenced(const Epoch& epoch, std::span<const Epoch> all,
                                      const TrueEvent& event, MonoTime until) const;
   [[nodiscard]] MonoTime fenced_by(const TrueEvent& event, std::uint16_t port, MonoTime due,
@@ -159,6 +180,12 @@ class Checker {
   [[nodiscard]] std::string overdue(const TrueEvent& event, const PageRead& read);
   [[nodiscard]] bool given_up(const TrueEvent& event) const;
   void fence_in_time(const TrueEvent& event);
+  // freshness_peers.cc
+  [[nodiscard]] std::vector<std::uint16_t> first_of_peers() const;
+  [[nodiscard]] const TrueEvent* same(const TrueEvent& event) const;
+  [[nodiscard]] bool known_in_time(MonoTime from, MonoTime to) const;
+  [[nodiscard]] MonoTime peers_fresh(const TrueEvent& event, MonoTime now);
+  [[nodiscard]] bool armed(const PageRead& read) const;
 
   CheckOptions options_;
   SimClock& clock_;
@@ -175,11 +202,19 @@ class Checker {
   struct Absence {
     MonoTime from;
     MonoTime to{MonoTime::max()};
+    [[nodiscard]] bool meets(MonoTime begin, MonoTime end) const {
+      return from <= end && to >= begin;
+    }
   };
   std::map<std::string, std::vector<Absence>> absences_;  // by target
+  std::vector<Checker*> peers_;
+  std::map<std::string, std::vector<Absence>> peers_out_;  // by host
+  std::vector<Absence> peers_late_;
+  std::vector<MonoTime> caught_up_;
   std::string violation_;
   std::uint64_t commits_with_letters_{0};
   std::uint64_t fenced_events_{0};
+  std::uint64_t peers_were_last_{0};
   std::uint64_t stale_reads_{0};
   std::uint64_t overdue_reads_{0};
 };

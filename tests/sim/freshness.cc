@@ -48,6 +48,11 @@ Checker::Settled Checker::fenced(const std::string& url, std::uint16_t port, Mon
   return result;
 }
 
+std::string Checker::no_fence(const TrueEvent& event, std::uint16_t port, MonoTime due) const {
+  return event.url + ", changed at " + ms(event.changed) + ", has no fence on " +
+         transport_.cache(port).name + " since " + ms(due) + history(event.url, event.changed);
+}
+
 std::string Checker::unfenced(const Epoch& epoch, std::span<const Epoch> all,
                               const TrueEvent& event, MonoTime until) const {
   MonoTime due = event.changed + options_.times.lag + options_.times.fetch;
@@ -56,12 +61,15 @@ std::string Checker::unfenced(const Epoch& epoch, std::span<const Epoch> all,
     for (const std::uint16_t port : layer) {
       if (!in_all(all, port)) continue;
       const Settled end = fenced(event.url, port, event.changed, due, until);
-      if (end.at == MonoTime::max()) {
-        return event.url + ", changed at " + ms(event.changed) + ", has no fence on " +
-               transport_.cache(port).name + " since " + ms(due) +
-               history(event.url, event.changed);
-      }
+      if (end.at == MonoTime::max()) return no_fence(event, port, due);
       latest = std::max(latest, end.at);
+    }
+    if (options_.fence_barrier && !options_.reads_only && &layer == &epoch.layers.front()) {
+      for (const std::uint16_t port : first_of_peers()) {
+        const Settled end = fenced(event.url, port, event.changed, due, until);
+        if (end.at == MonoTime::max()) return no_fence(event, port, due);
+        latest = std::max(latest, end.at);
+      }
     }
     due = latest + options_.times.hit;
   }
@@ -114,6 +122,8 @@ MonoTime Checker::fresh_from(const TrueEvent& event, std::uint16_t port, MonoTim
       latest = std::max(latest, by);
     }
     if (layer == *depth) return latest;
+    if (layer == 0 && !peers_.empty()) latest = std::max(latest, peers_fresh(event, now));
+    if (latest == MonoTime::max()) return latest;
     due = latest + options_.times.hit;
   }
 }
@@ -128,7 +138,7 @@ bool Checker::given_up(const TrueEvent& event) const {
 std::string Checker::overdue(const TrueEvent& event, const PageRead& read) {
   if (!event.wanted || event.gone || event.changed <= read.made) return {};
   if (epochs(event.changed, std::min(event.done_at, read.at)).size() > 1) return {};
-  if (given_up(event)) return {};
+  if (given_up(event) || !armed(read)) return {};
   const MonoTime removed = read.at - options_.times.hit;  // a cache may take a while to forget
   if (event.done_at < removed) return "its event was committed at " + ms(event.done_at);
   const MonoTime fresh = fresh_from(event, read.port, read.at);
@@ -181,6 +191,11 @@ void Checker::fence_in_time(const TrueEvent& event) {
              " instead of " + ms(limit) + history(event.url, event.changed));
       }
       latest = std::max(latest, end.at);
+    }
+    if (options_.fence_barrier && &layer == &met.front().layers.front()) {
+      for (const std::uint16_t port : first_of_peers()) {
+        latest = std::max(latest, fenced(event.url, port, event.changed, due, clock_.now()).at);
+      }
     }
     if (latest == MonoTime::max()) return;
     due = latest + options_.times.hit;

@@ -3,6 +3,7 @@
 //   sim SEED                     one seed, with everything that happens in it
 //   sim --seeds N [--from S]     N seeds; fails when a kind of fault never happened in 100 or more
 //   sim --minutes N [--from S]   as many as fit into the time
+//   sim --hosts ...              any of these, in a world of several hosts
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,13 +18,27 @@ namespace {
 constexpr int kUsage = 2;
 
 int usage() {
-  std::fprintf(stderr, "usage: sim SEED | --seeds N [--from S] | --minutes N [--from S]\n");
+  std::fprintf(stderr,
+               "usage: sim [--hosts] SEED | --seeds N [--from S] | --minutes N [--from S]\n");
   return kUsage;
 }
 
+// A kind of world: how one is run and what sums up many.
+struct One {
+  using Sum = Report;
+  static constexpr const char* kOption = "";
+  static RunResult run(std::uint64_t seed, bool print) { return run_seed(seed, print); }
+};
+struct Several {
+  using Sum = HostsReport;
+  static constexpr const char* kOption = "--hosts ";
+  static HostsResult run(std::uint64_t seed, bool print) { return run_hosts(seed, print); }
+};
+
+template <typename Kind>
 int replay(std::uint64_t seed) {
-  const RunResult result = run_seed(seed, true);
-  Report report;
+  const auto result = Kind::run(seed, true);
+  typename Kind::Sum report;
   report.add(result.counts);
   std::printf("\nseed %llu, trace %016llx\n", static_cast<unsigned long long>(seed),
               static_cast<unsigned long long>(result.hash));
@@ -36,20 +51,21 @@ int replay(std::uint64_t seed) {
 // Every kind happens in one seed of four or so; it takes some seeds until that can be asked for.
 constexpr std::uint64_t kEnoughSeeds = 100;
 
+template <typename Kind>
 int many(std::uint64_t from, std::uint64_t seeds, std::chrono::minutes minutes) {
   const auto end = std::chrono::steady_clock::now() + minutes;
-  Report report;
+  typename Kind::Sum report;
   std::vector<std::uint64_t> broken;
   for (std::uint64_t seed = from;; ++seed) {
     const bool over = seeds > 0 ? seed - from >= seeds : std::chrono::steady_clock::now() >= end;
     if (over || broken.size() >= 10) break;
     std::fflush(stdout);
-    const RunResult result = run_seed(seed);
+    const auto result = Kind::run(seed, false);
     report.add(result.counts);
     if (result.violation.empty()) continue;
     broken.push_back(seed);
-    std::printf("BROKEN by seed %llu: %s\n  replay: ./dev sim %llu\n",
-                static_cast<unsigned long long>(seed), result.violation.c_str(),
+    std::printf("BROKEN by seed %llu: %s\n  replay: ./dev sim %s%llu\n",
+                static_cast<unsigned long long>(seed), result.violation.c_str(), Kind::kOption,
                 static_cast<unsigned long long>(seed));
   }
   report.print();
@@ -62,6 +78,7 @@ int many(std::uint64_t from, std::uint64_t seeds, std::chrono::minutes minutes) 
   return status;
 }
 
+template <typename Kind>
 int main_of(const std::vector<std::string>& arguments) {
   std::uint64_t from = 1;
   std::uint64_t seeds = 0;
@@ -73,7 +90,7 @@ int main_of(const std::vector<std::string>& arguments) {
     char* rest = nullptr;
     const std::uint64_t number = std::strtoull(arguments[i].c_str(), &rest, 10);
     if (*rest != '\0' || arguments[i].empty()) return usage();
-    if (!option) return arguments.size() == 1 ? replay(number) : usage();
+    if (!option) return arguments.size() == 1 ? replay<Kind>(number) : usage();
     if (argument == "--seeds")
       seeds = number;
     else if (argument == "--from")
@@ -84,12 +101,16 @@ int main_of(const std::vector<std::string>& arguments) {
       return usage();
   }
   if ((seeds == 0) == (minutes == 0)) return usage();
-  return many(from, seeds, std::chrono::minutes(minutes));
+  return many<Kind>(from, seeds, std::chrono::minutes(minutes));
 }
 
 }  // namespace
 }  // namespace purgeline::sim
 
 int main(int argc, char** argv) {
-  return purgeline::sim::main_of({argv + 1, argv + argc});
+  using namespace purgeline::sim;
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (arguments.empty() || arguments.front() != "--hosts") return main_of<One>(arguments);
+  arguments.erase(arguments.begin());
+  return main_of<Several>(arguments);
 }

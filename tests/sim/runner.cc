@@ -5,6 +5,13 @@
 #include <sstream>
 
 namespace purgeline::sim {
+namespace {
+
+void line(const char* name, std::uint64_t count) {
+  std::printf("  %-40s %12llu\n", name, static_cast<unsigned long long>(count));
+}
+
+}  // namespace
 
 RunResult run_seed(std::uint64_t seed, bool print) {
   World world(seed);
@@ -13,6 +20,16 @@ RunResult run_seed(std::uint64_t seed, bool print) {
   result.violation = world.run(std::chrono::seconds(20));
   result.hash = world.trace().hash();
   result.counts = world.counts();
+  return result;
+}
+
+HostsResult run_hosts(std::uint64_t seed, bool print, Hosts::Barrier barrier) {
+  Hosts hosts(seed, barrier);
+  hosts.trace().print(print);
+  HostsResult result;
+  result.violation = hosts.run(std::chrono::seconds(15));
+  result.hash = hosts.trace().hash();
+  result.counts = hosts.counts();
   return result;
 }
 
@@ -34,9 +51,6 @@ void Report::add(const World::Counts& counts) {
 }
 
 void Report::print() const {
-  const auto line = [](const char* name, std::uint64_t count) {
-    std::printf("  %-40s %12llu\n", name, static_cast<unsigned long long>(count));
-  };
   line("seeds", runs_);
   line("events", total_.events);
   line("purges sent", total_.purges);
@@ -66,6 +80,47 @@ std::vector<std::string> Report::missing() const {
   if (total_.revived == 0) names.emplace_back("copies revived by a 304");
   if (total_.refilled == 0) names.emplace_back("hits handed to the layer behind");
   if (total_.letter_commits == 0) names.emplace_back("commits that wait for a dead letter");
+  return names;
+}
+
+void HostsReport::add(const Hosts::Counts& counts) {
+  ++runs_;
+  total_.hosts += counts.hosts;
+  total_.events += counts.events;
+  total_.purges += counts.purges;
+  total_.dead_letters += counts.dead_letters;
+  total_.fenced += counts.fenced;
+  total_.reads += counts.reads;
+  total_.stale_reads += counts.stale_reads;
+  total_.overdue_reads += counts.overdue_reads;
+  for (std::size_t i = 0; i < kHostFaults; ++i) total_.between[i] += counts.between[i];
+  for (std::size_t i = 0; i < kFaults; ++i) total_.faults[i] += counts.faults[i];
+}
+
+void HostsReport::print() const {
+  line("seeds", runs_);
+  line("hosts", total_.hosts);
+  line("events", total_.events);
+  line("purges sent", total_.purges);
+  line("dead letters", total_.dead_letters);
+  line("events committed after their fences", total_.fenced);
+  line("pages read", total_.reads);
+  line("old pages read", total_.stale_reads);
+  line("and later than they may be", total_.overdue_reads);
+  for (std::size_t i = 0; i < kHostFaults; ++i)
+    line(host_fault_name(static_cast<HostFault>(i)), total_.between[i]);
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    if (total_.faults[i] > 0) line(fault_name(static_cast<Fault>(i)), total_.faults[i]);
+  }
+}
+
+std::vector<std::string> HostsReport::missing() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kHostFaults; ++i) {
+    if (total_.between[i] == 0) names.emplace_back(host_fault_name(static_cast<HostFault>(i)));
+  }
+  if (total_.fenced == 0) names.emplace_back("events committed after their fences");
+  if (total_.stale_reads == 0) names.emplace_back("old pages read");
   return names;
 }
 

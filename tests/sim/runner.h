@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/hosts.h"
 #include "sim/world.h"
 
 namespace purgeline::sim {
@@ -16,6 +17,16 @@ struct RunResult {
 };
 
 [[nodiscard]] RunResult run_seed(std::uint64_t seed, bool print = false);
+
+struct HostsResult {
+  std::string violation;
+  std::uint64_t hash{0};
+  Hosts::Counts counts;
+};
+
+// A world of several hosts.
+[[nodiscard]] HostsResult run_hosts(std::uint64_t seed, bool print = false,
+                                    Hosts::Barrier barrier = Hosts::Barrier::on);
 
 // Adds up what happened in many runs.
 class Report {
@@ -30,6 +41,18 @@ class Report {
  private:
   std::uint64_t runs_{0};
   World::Counts total_;
+};
+
+class HostsReport {
+ public:
+  void add(const Hosts::Counts& counts);
+  void print() const;
+  [[nodiscard]] std::vector<std::string> missing() const;
+  [[nodiscard]] std::uint64_t runs() const { return runs_; }
+
+ private:
+  std::uint64_t runs_{0};
+  Hosts::Counts total_;
 };
 
 // The seeds of a file, one a line; a # begins a comment.

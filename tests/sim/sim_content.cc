@@ -310,7 +310,10 @@ void SimContent::hand(std::size_t cache, PageId page, FetchId child, const Body&
     return;
   }
   if (!fetches_[child].under_way) return;
-  if (stored != MonoTime::min()) ++refilled_;
+  if (stored != MonoTime::min()) {
+    ++refilled_;
+    if (refill_) refill_(caches_[cache].port, caches_[fetches_[child].cache].port);
+  }
   fetches_[child].body = body;
   plan(now_ + draws_.hop(), What::end, child, page);
 }

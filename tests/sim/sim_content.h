@@ -76,6 +76,11 @@ class SimContent {
   // Told of each page that a reader gets.
   void set_reader(std::function<void(const PageRead&)> reader) { reader_ = std::move(reader); }
 
+  // Told of each hit that one cache hands to another: from, to.
+  void set_refill(std::function<void(std::uint16_t, std::uint16_t)> refill) {
+    refill_ = std::move(refill);
+  }
+
   // Everything that happens before `now`. The calls below say what happens at that moment.
   void advance(MonoTime now);
   // What is under way ends; nobody reads any more.
@@ -188,6 +193,7 @@ class SimContent {
 
   Draws draws_;
   std::function<void(const PageRead&)> reader_;
+  std::function<void(std::uint16_t, std::uint16_t)> refill_;
   MonoTime now_{MonoTime::min()};
   std::priority_queue<Due, std::vector<Due>, Later> due_;
   std::uint64_t sequence_{0};
