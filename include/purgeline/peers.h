@@ -27,6 +27,8 @@ struct PeerMark {
   // But for these, [from, to), which it reads beside the live end or owes to a cache that is away.
   // Empty when from >= to; to is not above `purged`.
   Offset gap_from, gap_to;
+  // And the fences of these are open besides, or will be. Likewise, with `fenced`.
+  Offset fence_gap_from{}, fence_gap_to{};
   friend bool operator==(const PeerMark&, const PeerMark&) = default;
 };
 

@@ -78,7 +78,8 @@ bool PeerBarrier::hear(const PeerReport& report, MonoTime now) {
   for (const PeerMark& mark : report.marks) {
     const auto known = known_.find({mark.name.topic, mark.name.partition});
     if (known == known_.end()) continue;  // it reads more than this host, or earlier
-    peer->marks[known->second.value()] = {mark.purged, mark.fenced, mark.gap_from, mark.gap_to};
+    peer->marks[known->second.value()] = {{mark.purged, mark.gap_from, mark.gap_to},
+                                          {mark.fenced, mark.fence_gap_from, mark.fence_gap_to}};
   }
   return true;
 }
@@ -87,26 +88,28 @@ PeerBarrier::Mark PeerBarrier::mark(const Peer& peer, PartitionId partition) con
   return partition.value() < peer.marks.size() ? peer.marks[partition.value()] : Mark{};
 }
 
-bool PeerBarrier::all(PartitionId partition, Offset offset, bool fence) const {
+bool PeerBarrier::passed(PartitionId partition, Offset offset) const {
   for (std::uint16_t i = 0; i < peers_.size(); ++i) {
     if ((here_ & ~left_out_ & mask_of(PeerId{i})) == 0) continue;
-    const Mark its = mark(peers_[i], partition);
-    if (!its.has(fence ? its.fenced : its.purged, offset, offset.next())) return false;
+    if (!mark(peers_[i], partition).purged.has(offset, offset.next())) return false;
   }
   return true;
 }
 
-bool PeerBarrier::passed(PartitionId partition, Offset offset) const {
-  return all(partition, offset, false);
-}
-
 bool PeerBarrier::fenced(PartitionId partition, Offset offset) const {
-  return all(partition, offset, true);
+  for (std::uint16_t i = 0; i < peers_.size(); ++i) {
+    if ((here_ & ~left_out_ & mask_of(PeerId{i})) == 0) continue;
+    if (mark(peers_[i], partition).unfenced(offset, offset.next()) == offset) return false;
+  }
+  return true;
 }
 
 bool PeerBarrier::passed(PeerId peer, PartitionId partition, Offset from, Offset to) const {
-  const Mark its = mark(at(peer), partition);
-  return its.has(its.purged, from, to);
+  return mark(at(peer), partition).purged.has(from, to);
+}
+
+Offset PeerBarrier::unfenced(PeerId peer, PartitionId partition, Offset from, Offset to) const {
+  return mark(at(peer), partition).unfenced(from, to);
 }
 
 PeerMask PeerBarrier::missing(PartitionId partition, Offset from, Offset to) const {
@@ -139,46 +142,70 @@ std::vector<PeerBarrier::Move> PeerBarrier::judge(std::span<const Fact> facts, M
       continue;
     }
     const auto late = std::find_if(facts.begin(), facts.end(), [&](const Fact& fact) {
-      return fact.oldest && now - fact.since >= deadline_ &&
-             !passed(id, fact.partition, *fact.oldest, fact.oldest->next());
+      return holds_purge(id, fact, now) || holds_fence(id, fact, now);
     });
     if (late == facts.end()) continue;
     left_out_ |= mask_of(id);
-    moves.push_back({id, true, why_late(peer, *late, now)});
+    moves.push_back({id, true, why_late(id, *late, now)});
     look_anew(peer, facts, now);
   }
   return moves;
 }
 
-std::string PeerBarrier::why_late(const Peer& peer, const Fact& fact, MonoTime now) const {
+bool PeerBarrier::holds_purge(PeerId peer, const Fact& fact, MonoTime now) const {
+  return fact.oldest && now - fact.since >= deadline_ &&
+         !passed(peer, fact.partition, *fact.oldest, fact.oldest->next());
+}
+
+bool PeerBarrier::holds_fence(PeerId peer, const Fact& fact, MonoTime now) const {
+  if (!fact.oldest_fence || now - fact.fence_since < deadline_ + fence_slack_) return false;
+  const Offset offset = *fact.oldest_fence;
+  return unfenced(peer, fact.partition, offset, offset.next()) == offset;
+}
+
+std::string PeerBarrier::why_late(PeerId id, const Fact& fact, MonoTime now) const {
+  const Peer& peer = at(id);
   if (!peer.heard) return "it has not been heard since this start";
   if (now - *peer.heard >= deadline_) {
     return "it has not been heard for " + seconds_text(now - *peer.heard);
   }
   const Mark its = mark(peer, fact.partition);
-  return "its backends have not been purged of offset " + std::to_string(fact.oldest->value()) +
-         ", but up to " + std::to_string(its.purged.value());
+  const bool purge = holds_purge(id, fact, now);
+  const Offset offset = purge ? *fact.oldest : *fact.oldest_fence;
+  const Offset below = purge ? its.purged.below : its.fenced.below;
+  return std::string("its backends have not been ") + (purge ? "purged" : "fenced") +
+         " of offset " + std::to_string(offset.value()) + ", but up to " +
+         std::to_string(below.value());
 }
 
 void PeerBarrier::look_anew(Peer& peer, std::span<const Fact> facts, MonoTime now) const {
   peer.ends.assign(known_.size(), Offset{});
-  for (const Fact& fact : facts) peer.ends[fact.partition.value()] = fact.next;
+  peer.fence_ends.assign(known_.size(), Offset{});
+  for (const Fact& fact : facts) {
+    peer.ends[fact.partition.value()] = fact.next;
+    peer.fence_ends[fact.partition.value()] = fact.fenced.value_or(Offset{});
+  }
   peer.ends_since = now;
 }
 
 // Heard since, so that a silent one is not taken in while nothing happens.
 bool PeerBarrier::keeps_up(Peer& peer, std::span<const Fact> facts, MonoTime now) const {
-  if (now - peer.ends_since > deadline_) {
+  if (now - peer.ends_since > deadline_ + fence_slack_) {
     look_anew(peer, facts, now);
     return false;
   }
   if (!peer.heard || *peer.heard <= peer.ends_since) return false;
   return std::all_of(facts.begin(), facts.end(), [&](const Fact& fact) {
-    if (fact.partition.value() >= peer.ends.size()) return false;
-    const Offset end = peer.ends[fact.partition.value()];
-    if (end <= Offset{}) return true;
-    return mark(peer, fact.partition)
-        .has(mark(peer, fact.partition).purged, Offset(end.value() - 1), end);
+    const std::size_t number = fact.partition.value();
+    if (number >= peer.ends.size()) return false;
+    const Mark its = mark(peer, fact.partition);
+    const Offset end = peer.ends[number];
+    const Offset fenced = peer.fence_ends[number];
+    const auto before = [](Offset offset) {
+      return Offset(offset.value() - 1);
+    };
+    return (end <= Offset{} || its.purged.has(before(end), end)) &&
+           (fenced <= Offset{} || its.unfenced(before(fenced), fenced) == fenced);
   });
 }
 

@@ -10,6 +10,8 @@ namespace {
 
 // So that a peer which has nothing to do is told from one that is silent.
 constexpr Duration kSayAgain = std::chrono::seconds(1);
+// The grid of fences and the steps in which they are told of are a sixteenth each.
+constexpr int kFenceSlack = 8;
 
 double seconds_of(Duration duration) {
   return static_cast<double>(duration.count()) * 1e-9;
@@ -32,6 +34,12 @@ Peers::Peers(PeerLink& link, const PurgeConfig& config, Readings& readings, Part
       publish_at_(clock.now()),
       say_again_(clock.now()) {
   readings_.set_peers(barrier_);
+  take_fence_times(config);
+}
+
+void Peers::take_fence_times(const PurgeConfig& config) {
+  const Duration fetch_time = config.fence.fetch_time.value_or(Duration{0});
+  barrier_.set_fence_slack((config.fence.origin_lag + fetch_time) / kFenceSlack);
 }
 
 // With one layer there is nothing that could be filled from a peer.
@@ -45,6 +53,7 @@ std::vector<std::string> Peers::wanted(const PurgeConfig& config) const {
 }
 
 void Peers::change(const PurgeConfig& config) {
+  take_fence_times(config);
   std::vector<std::string> names(kMaxPeers);
   for (std::uint16_t i = 0; i < kMaxPeers; ++i) {
     if ((barrier_.here() & mask_of(PeerId{i})) != 0) names[i] = barrier_.name(PeerId{i});
@@ -63,6 +72,10 @@ bool Peers::waits(const Reading& reading, Offset offset) const {
   return reading.priority == Priority::live && !barrier_.passed(reading.partition, offset);
 }
 
+bool Peers::fence_waits(const Reading& reading, Offset offset) const {
+  return reading.priority == Priority::live && !barrier_.fenced(reading.partition, offset);
+}
+
 void Peers::turn() {
   while (barrier_.known() < partitions_.size()) {
     const Partitions::Partition& partition = partitions_[barrier_.known()];
@@ -72,8 +85,13 @@ void Peers::turn() {
   link_.poll(*this);
   // What peers have purged of a backlog is known in a moment, and then need not be remembered.
   readings_.hold_backlog(!barrier_.known_yet(clock_.now()));
+  while (const auto abandoned = readings_.take_abandoned()) {
+    journeys_.fences().forget_offsets(*abandoned);
+  }
   pass();
-  if (journeys_.waiting_for_peers() > 0 || barrier_.left_out() != 0) judge();
+  const bool waiting =
+      journeys_.waiting_for_peers() > 0 || journeys_.fences().waiting_for_peers() > 0;
+  if (waiting || barrier_.left_out() != 0) judge();
   if (heard_) settle_missed();
   if (clock_.now() >= publish_at_) publish();
 }
@@ -101,6 +119,18 @@ void Peers::pass() {
       journeys_.pass_peers(lane);
     }
   }
+  if (journeys_.fences().waiting_for_peers() > 0) pass_fences();
+}
+
+void Peers::pass_fences() {
+  Fences& fences = journeys_.fences();
+  for (std::size_t i = 0; i < partitions_.size(); ++i) {
+    const PartitionId id = partitions_[i].id;
+    while (const auto first = fences.first_for_peers(id)) {
+      if (!barrier_.fenced(id, first->offset)) break;
+      fences.pass_peers(id);
+    }
+  }
 }
 
 void Peers::judge() {
@@ -114,6 +144,11 @@ void Peers::judge() {
     if (const auto first = journeys_.first_for_peers(*live)) {
       fact.oldest = readings_[*live].ledger->offset_of(first->ticket.sequence);
       fact.since = first->arrived;
+    }
+    if (journeys_.fences().on()) fact.fenced = readings_.fenced(fact.partition);
+    if (const auto first = journeys_.fences().first_for_peers(fact.partition)) {
+      fact.oldest_fence = first->offset;
+      fact.fence_since = first->since;
     }
     facts_.push_back(fact);
   }
@@ -151,11 +186,12 @@ void Peers::settle_missed() {
   for (std::uint16_t i = 0; i < kMaxPeers; ++i) {
     const PeerId peer{i};
     if ((barrier_.here() & mask_of(peer)) == 0) continue;
-    const std::uint64_t missed = readings_.missed(peer);
-    if (missed == 0 || !readings_.settle_missed(peer, clock_.now())) continue;
+    if (readings_.missed(peer) == 0) continue;
+    const std::uint64_t caught_up = readings_.settle_missed(peer, clock_.now());
+    if (caught_up == 0) continue;
     log_.info("peer has caught up",
               {{"peer", barrier_.name(peer)},
-               {"missed", std::to_string(missed - readings_.missed(peer))},
+               {"missed", std::to_string(caught_up)},
                {"effect", "frontends are purged of it again, beside new events"}});
   }
 }
@@ -196,6 +232,7 @@ void Peers::tell_trouble() {
 void Peers::snapshot(MetricsSnapshot& out) const {
   PeersMetrics all = all_metrics_;
   all.waiting = journeys_.waiting_for_peers();
+  all.waiting_fences = journeys_.fences().waiting_for_peers();
   all.sent_first = journeys_.sent_before_peers();
   out.peers = all;
   out.each_peer.clear();

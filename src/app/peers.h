@@ -7,8 +7,9 @@
 // Bound:  what those bound.
 //
 // A live event that waits is purged from the frontends twice: at once, and when all peers have
-// passed it. What a peer that is left out has missed is remembered by the readings, which hold the
-// commit for it; a backlog does not wait at all, and is remembered likewise.
+// passed it; their fence waits likewise for those of the peers. What a peer that is left out has
+// missed is remembered by the readings, which hold the commit for it; a backlog does not wait at
+// all, and is remembered likewise.
 #pragma once
 
 #include <optional>
@@ -36,6 +37,8 @@ class Peers : private PeerListener {
 
   // Whether an event of the reading has to wait for somebody.
   [[nodiscard]] bool waits(const Reading& reading, Offset offset) const;
+  // Whether its fence has to.
+  [[nodiscard]] bool fence_waits(const Reading& reading, Offset offset) const;
   // Lets go what has been passed, judges the peers, tells them how far this host is.
   void turn();
   [[nodiscard]] MonoTime next_due() const { return publish_at_; }
@@ -45,12 +48,14 @@ class Peers : private PeerListener {
  private:
   void on_peer(const PeerReport& report) override;
   void pass();
+  void pass_fences();
   void judge();
   void leave_out(const PeerBarrier::Move& move);
   void take_in(const PeerBarrier::Move& move);
   void settle_missed();
   void publish();
   void tell_trouble();
+  void take_fence_times(const PurgeConfig& config);
   [[nodiscard]] std::vector<std::string> wanted(const PurgeConfig& config) const;
 
   PeerLink& link_;

@@ -66,7 +66,7 @@ void Pipeline::turn() {
   journeys_.turn();
   for (const TargetId id : targets_.here()) probes_.set_state(id, dispatcher_.state(id));
   dispatcher_.turn();
-  readings_.release_samples(journeys_.fences().oldest_open());
+  release_samples();
   watch_targets();
   if (!targets_.leaving().empty()) see_off();
   turn_audit();
@@ -274,6 +274,7 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.priority = reading.priority;
   input.origin = {record.partition, record.offset};
   input.peers = peers_ && peers_->waits(reading, record.offset);
+  input.fence_peers = peers_ && peers_->fence_waits(reading, record.offset);
   if (ShardWatches* const watching = watches()) {
     watching->on_accepted(event, input.ticket, input.targets);
   }
@@ -464,11 +465,16 @@ void Pipeline::drain(MonoTime until) {
   audit_.drain();
 }
 
+void Pipeline::release_samples() {
+  const Fences& fences = journeys_.fences();
+  readings_.release_samples(fences.oldest_open(), fences.oldest_open_first());
+}
+
 bool Pipeline::drained() {
   CHECK(draining_);
   if (!dispatcher_.idle() || !audit_.idle() || !dying_.empty()) return false;
   // What has an open fence is read again by the next start: nobody waits for fences here.
-  readings_.release_samples(journeys_.fences().oldest_open());
+  release_samples();
   partitions_.update_watermarks();
   partitions_.commit_now();
   return partitions_.committed();

@@ -131,6 +131,7 @@ class Pipeline : public RecordSink,
   void see_off();
   void report_backlog();
   void tell_fences();
+  void release_samples();
   void finish_unpurged(Partitions::Partition& partition, const Record& record, EventOutcome outcome,
                        std::string_view id = {});
   void accept(Partitions::Partition& partition, const Record& record, const PurgeEvent& event);

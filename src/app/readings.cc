@@ -38,6 +38,7 @@ const Readings::Partition* Readings::find(PartitionId partition) const {
 
 std::uint32_t Readings::add(std::unique_ptr<Reading> reading) {
   reading->released = reading->needed();
+  reading->first_fenced = reading->released.offset;
   const auto free = std::find(readings_.begin(), readings_.end(), nullptr);
   const auto number = static_cast<std::uint32_t>(free - readings_.begin());
   if (free == readings_.end())
@@ -126,6 +127,7 @@ void Readings::abandon(PartitionId id) {
     reading->counts = false;
   }
   at(id) = Partition{};
+  if (peers_ != nullptr) abandoned_.push_back(id);
 }
 
 // ---- targets that are left out
@@ -313,10 +315,13 @@ void Readings::owe(Partition& partition, const Owed& range) {
 void Readings::owe_fence(std::uint32_t number, Offset offset) {
   const Reading& reading = (*this)[number];
   const TargetMask targets = reading.targets & ~left_out_;  // the others are owed it anyway
-  owe(at(reading.partition), {targets, offset, offset.next(), reading.needed().time, false});
+  // Peers may have its fence open as well, as with what nobody has read.
+  const bool unread = peers_ != nullptr;
+  owe(at(reading.partition), {targets, offset, offset.next(), reading.needed().time, unread});
 }
 
 void Readings::end_step(std::uint64_t step) {
+  if (first_open_) sample_first(step);
   if (!fences_open_) return;
   for (auto& reading : readings_) {
     if (!reading || !reading->counts) continue;
@@ -330,7 +335,9 @@ void Readings::end_step(std::uint64_t step) {
   }
 }
 
-void Readings::release_samples(std::optional<std::uint64_t> oldest_open) {
+void Readings::release_samples(std::optional<std::uint64_t> oldest_open,
+                               std::optional<std::uint64_t> oldest_of_first_layer) {
+  if (peers_ != nullptr) release_first(oldest_of_first_layer);
   fences_open_ = oldest_open.has_value();
   for (auto& reading : readings_) {
     if (!reading) continue;

@@ -37,6 +37,11 @@ class PeerProgress {
   virtual ~PeerProgress() = default;
   // Those that have not purged all of [from, to), whether they are waited for or not.
   [[nodiscard]] virtual PeerMask missing(PartitionId partition, Offset from, Offset to) const = 0;
+  // Where that begins in [from, to) of which a peer is not done with the fences; `to`: nowhere.
+  [[nodiscard]] virtual Offset unfenced(PeerId peer, PartitionId partition, Offset from,
+                                        Offset to) const = 0;
+  // Those that there are.
+  [[nodiscard]] virtual PeerMask here() const = 0;
 };
 
 struct Reading {
@@ -61,6 +66,13 @@ struct Reading {
   };
   std::deque<Sample> samples;
   Ledger::Watermark released;
+  // Likewise of the first layer alone, where there are peers to be told.
+  struct FirstSample {
+    std::uint64_t step{0};
+    Offset mark;
+  };
+  std::deque<FirstSample> first_samples;
+  Offset first_fenced;
 
   // Everything below is finished.
   [[nodiscard]] Ledger::Watermark needed() const {
@@ -110,15 +122,17 @@ class Readings {
 
   // A step of time has ended, before anything of the next one arrived.
   void end_step(std::uint64_t step);
-  // The oldest step that has an open fence; empty when none is open.
-  void release_samples(std::optional<std::uint64_t> oldest_open);
+  // The oldest step that has an open fence, and that has one open on the first layer; empty when
+  // none is open.
+  void release_samples(std::optional<std::uint64_t> oldest_open,
+                       std::optional<std::uint64_t> oldest_of_first_layer);
 
   // Opens what is owed, ends what is done.
   void turn();
 
   // ---- peers
-  // What a peer has not purged when it is read here is remembered, and owed to all layers behind
-  // the first when the peer has.
+  // What a peer has not purged, or not fenced, when it is read here is remembered. It is owed to
+  // all layers behind the first when the peer has purged it, and again when it has fenced it.
   void set_peers(const PeerProgress& peers) { peers_ = &peers; }
   // No further catch-up begins while it is held.
   void hold_backlog(bool held) { backlog_held_ = held; }
@@ -127,13 +141,19 @@ class Readings {
   void wait_for(PeerId peer);
   // It is no peer any more: nothing waits for it.
   void forget_peer(PeerId peer);
-  // Owes what was remembered of it as far as it has purged that; true when there was something.
-  bool settle_missed(PeerId peer, MonoTime now);
+  // Owes what was remembered of it as far as it has purged or fenced that; how many offsets it has
+  // purged since they were read here.
+  std::uint64_t settle_missed(PeerId peer, MonoTime now);
   // In offsets over all partitions.
   [[nodiscard]] std::uint64_t missed(PeerId peer) const;
-  // How far the first layer is, for the peers of this host: all but the name. What is fenced is so
-  // on all layers, not only on the first. REQUIRES: the partition has a live reading.
+  // How far the first layer is, for the peers of this host: all but the name. It depends on no
+  // other layer, nor on a peer: hosts that wait for each other would wait for ever. REQUIRES: the
+  // partition has a live reading.
   [[nodiscard]] PeerMark first_layer(PartitionId partition);
+  // Its `fenced`.
+  [[nodiscard]] Offset fenced(PartitionId partition);
+  // A partition whose offsets have come to mean nothing since the last call, while there are peers.
+  [[nodiscard]] std::optional<PartitionId> take_abandoned();
 
   // The number of the live, and of the catch-up reading.
   [[nodiscard]] std::optional<std::uint32_t> live(PartitionId partition) const;
@@ -167,10 +187,11 @@ class Readings {
     Offset from;
     std::optional<WallTime> began;
   };
-  struct Missed {  // read here before a peer has purged it
+  struct Missed {  // read here before a peer has fenced it
     Offset from;
     std::optional<WallTime> began;
     std::optional<Offset> to;  // none: up to what is read, while it is not waited for
+    bool purged{false};        // it had purged it, or what that makes necessary was owed
   };
   struct Partition {
     std::optional<std::uint32_t> live, catch_up;
@@ -197,6 +218,9 @@ class Readings {
   [[nodiscard]] Ledger::Watermark lowest(PartitionId partition, MarkOf mark_of) const;
   void remember(Partition& partition, PeerId peer, const Missed& missed);
   void remember_missing(PartitionId id, Partition& partition, const Owed& range);
+  void sample_first(std::uint64_t step);
+  void release_first(std::optional<std::uint64_t> oldest_open);
+  [[nodiscard]] Offset first_fenced(Reading& reading) const;
   [[nodiscard]] Offset end_of(const Partition& partition, const Missed& missed) const;
 
   Source& source_;
@@ -205,10 +229,12 @@ class Readings {
   TargetMask all_{0};
   TargetMask left_out_{0};
   bool fences_open_{false};
-  std::size_t ending_{0};  // readings that wait for their last events, or fences
+  bool first_open_{false};  // on the first layer
+  std::size_t ending_{0};   // readings that wait for their last events, or fences
   const PeerProgress* peers_{nullptr};
   PeerMask let_go_{0};
   bool backlog_held_{false};
+  std::vector<PartitionId> abandoned_;
   std::array<MonoTime, kMaxTargets> returned_;
   std::vector<std::unique_ptr<Reading>> readings_;  // empty places are used again
   std::vector<Partition> partitions_;               // by PartitionId

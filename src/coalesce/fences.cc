@@ -33,6 +33,7 @@ Fences::Fences(std::uint32_t capacity, const FenceTimes& times, LayerPlans& plan
       fences_(capacity),
       line_(capacity),
       steps_(clock.now()),
+      first_steps_(clock.now()),
       least_byte_room_(coalescer.byte_room() / 2) {
   coalescer_.set_key_sink(*this);
 }
@@ -81,13 +82,17 @@ std::uint8_t Fences::first_layer(TargetMask targets) const {
 }
 
 // Of the same due time and for the same targets, and nobody was passed over: what it has done so
-// far is right for the event as well.
-std::uint32_t Fences::find(const FenceInput& input, MonoTime due) const {
+// far is right for the event as well. Where it waits for peers it can wait for the event only while
+// the first layer is not done, and only in one partition.
+std::uint32_t Fences::find(const FenceInput& input, MonoTime due, bool rebound) const {
   for (std::uint32_t at = coalescer_.first_fence(input.key); at != kNone;) {
     const Fence& fence = fences_[at];
-    const bool same =
-        fence.first_due == due && fence.targets == input.targets && fence.plan == plans_.current();
-    if (same && !fence.partly) return at;
+    const bool same = fence.first_due == due && fence.targets == input.targets &&
+                      fence.plan == plans_.current() && fence.rebound == rebound;
+    const bool waits =
+        fence.peers == input.peers &&
+        (!input.peers || (fence.layer == 0 && fence.origin.partition == input.origin.partition));
+    if (same && waits && !fence.partly) return at;
     at = fence.next_of_key;
   }
   return kNone;
@@ -99,28 +104,33 @@ std::uint32_t Fences::find(const FenceInput& input, MonoTime due) const {
 std::optional<FenceRef> Fences::owe(const FenceInput& input) {
   if (!on()) return FenceRef{};
   const std::uint8_t layer = first_layer(input.targets);
-  if (layer > 0) return owe_one(input, layer, times_.hit_time, counts_.events);
+  if (layer > 0) return owe_one(input, layer, times_.hit_time, false);
   std::optional<FenceRef> fence{FenceRef{}};
   if (times_.fetch_time) {
-    fence = owe_one(input, layer, times_.origin_lag + *times_.fetch_time, counts_.events);
+    fence = owe_one(input, layer, times_.origin_lag + *times_.fetch_time, false);
   }
+  // Other hosts know nothing of them.
+  FenceInput alone = input;
+  alone.peers = false;
   for (const Duration after : times_.rebounds) {
-    if (!owe_one(input, layer, after, counts_.rebounds)) fence.reset();
+    if (!owe_one(alone, layer, after, true)) fence.reset();
   }
   return fence;
 }
 
 std::optional<FenceRef> Fences::owe_one(const FenceInput& input, std::uint8_t layer, Duration after,
-                                        Hows& counts) {
-  const auto count = [&counts](FenceHow how) {
+                                        bool rebound) {
+  const auto count = [&counts = rebound ? counts_.rebounds : counts_.events](FenceHow how) {
     ++counts[static_cast<std::size_t>(how)];
   };
   const MonoTime due = on_grid(input.version + after, input.key);
   const bool live = input.priority == Priority::live;
-  if (const std::uint32_t found = find(input, due); found != kNone) {
+  if (const std::uint32_t found = find(input, due, rebound); found != kNone) {
     count(FenceHow::shared);  // the step of the older arrival stays
-    fences_[found].live = fences_[found].live || live;
-    return FenceRef{found, fences_[found].generation};
+    Fence& fence = fences_[found];
+    fence.live = fence.live || live;
+    if (fence.peers) fence.origin.offset = std::max(fence.origin.offset, input.origin.offset);
+    return FenceRef{found, fence.generation};
   }
   if (live ? room() <= reserved_ : backlog_places() == 0) {
     count(FenceHow::unregistered);
@@ -128,14 +138,15 @@ std::optional<FenceRef> Fences::owe_one(const FenceInput& input, std::uint8_t la
     return std::nullopt;
   }
   count(FenceHow::registered);
-  const std::uint32_t index = make(input, layer, due);
+  const std::uint32_t index = make(input, layer, due, rebound);
   // Purges that its event has yet to ask for may serve it, so it asks for none before turn().
   if (!look(index)) return FenceRef{};
-  if (!fences_[index].timed) wait(index);
+  if (!fences_[index].idle()) wait(index);
   return FenceRef{index, fences_[index].generation};
 }
 
-std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime due) {
+std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime due,
+                           bool rebound) {
   const std::uint32_t index = fences_.take();
   Fence& fence = fences_[index];
   const std::uint32_t generation = fence.generation;
@@ -151,6 +162,13 @@ std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime
   fence.layer = layer;
   fence.live = input.priority == Priority::live;
   fence.backlog = !fence.live;
+  fence.peers = input.peers;
+  fence.rebound = rebound;
+  CHECK(!fence.peers || fence.origin.known());
+  if (layer == 0 && !rebound) {
+    const OpenSteps::Number step = first_steps_.open();
+    CHECK(step == fence.step);
+  }
   std::uint32_t& first = coalescer_.first_fence(input.key);
   fence.next_of_key = std::exchange(first, index);
   coalescer_.share(input.key);
@@ -168,7 +186,7 @@ bool Fences::waits(FenceRef ref, std::size_t layer) const {
 }
 
 std::uint32_t Fences::park(FenceRef ref, std::uint32_t event) {
-  CHECK(waits(ref, fences_[ref.index].layer));
+  CHECK(waits(ref, fences_[ref.index].layer) && !fences_[ref.index].peers);
   return std::exchange(fences_[ref.index].parked, event);
 }
 
@@ -186,6 +204,7 @@ void Fences::wait(std::uint32_t index) {
 bool Fences::look(std::uint32_t index) {
   Fence& fence = fences_[index];
   for (;;) {
+    if (fence.held) return true;
     if (fence.due > clock_.now()) {
       wait(index);
       return true;
@@ -210,7 +229,9 @@ bool Fences::look(std::uint32_t index) {
 
 bool Fences::next_layer(std::uint32_t index) {
   Fence& fence = fences_[index];
-  CHECK(!fence.timed && fence.pending == 0);
+  CHECK(!fence.idle() && fence.pending == 0);
+  const bool first = fence.layer == 0;
+  if (first && !fence.rebound) first_steps_.close(fence.step);
   count(FencePurge::served, static_cast<unsigned>(std::popcount(fence.concerned & ~fence.asked)));
   fence.due = std::max(fence.due, fence.answered) + times_.hit_time;
   fence.answered = kNever;
@@ -222,6 +243,7 @@ bool Fences::next_layer(std::uint32_t index) {
       return false;
     }
   } while ((plans_.mask(fence.plan, fence.layer) & fence.targets) == 0);
+  if (first && fence.peers) hold(index);
   return true;
 }
 
@@ -229,7 +251,7 @@ bool Fences::next_layer(std::uint32_t index) {
 void Fences::go_on(std::uint32_t index) {
   if (!look(index)) return;
   Fence& fence = fences_[index];
-  if (fence.timed) return;
+  if (fence.idle()) return;
   const Priority priority = fence.live ? Priority::live : Priority::catch_up;
   for_each(fence.pending, [&](TargetId target) {
     if (!coalescer_.want_since(target, fence.key, fence.due, priority)) return;
@@ -258,7 +280,7 @@ void Fences::settle(std::uint32_t index, TargetId target) {
 
 void Fences::end(std::uint32_t index) {
   Fence& fence = fences_[index];
-  CHECK(!fence.timed && fence.parked == kNone);
+  CHECK(!fence.idle() && fence.parked == kNone);
   std::uint32_t* at = &coalescer_.first_fence(fence.key);
   while (*at != index) at = &fences_[*at].next_of_key;
   *at = fence.next_of_key;
@@ -271,13 +293,55 @@ void Fences::end(std::uint32_t index) {
   fences_.give(index);
 }
 
+// ---- peers
+
+void Fences::hold(std::uint32_t index) {
+  Fence& fence = fences_[index];
+  const std::size_t partition = fence.origin.partition.value();
+  if (held_.size() <= partition) held_.resize(partition + 1);
+  fence.held = true;
+  fence.due = clock_.now();
+  CHECK(fence.parked == kNone);
+  Held& held = held_[partition];
+  (held.first == kNone ? held.first : fences_[held.last].parked) = index;
+  held.last = index;
+  ++waiting_for_peers_;
+}
+
+std::optional<Fences::PeerWait> Fences::first_for_peers(PartitionId partition) const {
+  const std::size_t number = partition.value();
+  if (number >= held_.size() || held_[number].first == kNone) return std::nullopt;
+  const Fence& fence = fences_[held_[number].first];
+  return PeerWait{fence.origin.offset, fence.due};
+}
+
+// What a peer said of its fence came before this moment.
+void Fences::pass_peers(PartitionId partition) {
+  CHECK(first_for_peers(partition));
+  const std::uint32_t index = held_[partition.value()].first;
+  Fence& fence = fences_[index];
+  held_[partition.value()].first = std::exchange(fence.parked, kNone);
+  fence.held = false;
+  --waiting_for_peers_;
+  fence.due = clock_.now() + times_.hit_time;
+  wait(index);
+}
+
+// Places that are free may be among them: nobody looks at what they say.
+void Fences::forget_offsets(PartitionId partition) {
+  while (first_for_peers(partition)) pass_peers(partition);
+  for (std::uint32_t i = 0; fences_.made(i); ++i) {
+    if (fences_[i].origin.partition == partition) fences_[i].peers = false;
+  }
+}
+
 // ---- purges
 
 void Fences::on_purged(std::uint32_t key, TargetId target, MonoTime started, bool dead) {
   for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
     Fence& fence = fences_[at];
     const std::uint32_t index = std::exchange(at, fence.next_of_key);
-    if (fence.timed || (fence.pending & mask_of(target)) == 0 || fence.due > started) continue;
+    if (fence.idle() || (fence.pending & mask_of(target)) == 0 || fence.due > started) continue;
     fence.answered = std::max(fence.answered, clock_.now());
     fence.partly = fence.partly || dead;
     settle(index, target);
@@ -289,7 +353,7 @@ void Fences::on_dropped(std::uint32_t key, TargetId target, MonoTime flying_sinc
   for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
     Fence& fence = fences_[at];
     const std::uint32_t index = std::exchange(at, fence.next_of_key);
-    if (fence.timed || (fence.pending & mask_of(target)) == 0) continue;
+    if (fence.idle() || (fence.pending & mask_of(target)) == 0) continue;
     if (fence.due <= flying_since) continue;  // what is in flight will serve it, or be dropped
     fence.partly = true;
     settle(index, target);
@@ -301,7 +365,7 @@ std::optional<EventOrigin> Fences::origin_of(std::uint32_t key, TargetId target,
   for (std::uint32_t at = coalescer_.first_fence(key); at != kNone;) {
     const Fence& fence = fences_[at];
     const bool serves =
-        !fence.timed && (fence.pending & mask_of(target)) != 0 && fence.due <= started;
+        !fence.idle() && (fence.pending & mask_of(target)) != 0 && fence.due <= started;
     if (serves) return fence.origin;
     at = fence.next_of_key;
   }
@@ -313,7 +377,12 @@ std::optional<EventOrigin> Fences::origin_of(std::uint32_t key, TargetId target,
 // Longer than the grid's when rebounds are later than fences: so that few steps are open at once.
 std::optional<OpenSteps::Number> Fences::end_step() {
   const Duration last = times_.rebounds.empty() ? Duration{0} : times_.rebounds.back();
-  return steps_.end(clock_.now(), std::max(step(), last / kSteps));
+  const auto ended = steps_.end(clock_.now(), std::max(step(), last / kSteps));
+  // What is open on the first layer is open, so there is always room for one more here.
+  if (!ended) return ended;
+  const auto first = first_steps_.end(clock_.now(), Duration{0});
+  CHECK(first == ended);
+  return ended;
 }
 
 Duration Fences::oldest_age() const {

@@ -15,7 +15,12 @@
 // A rebound is one more fence of the event, due at a delay of its own after the version.
 //
 // A fence that is lost must come back, so what arrived in a step of time is not to be committed
-// while a fence of it, or of an earlier step, is open (OpenSteps).
+// while a fence of it, or of an earlier step, is open (OpenSteps). How many of them are open on the
+// first layer is counted likewise, for other hosts: nothing there depends on anything here but
+// this.
+//
+// A fence that waits for peers does so between the first layer and the next, until the caller says
+// that they have fenced what stands where its latest event does.
 #pragma once
 
 #include <array>
@@ -56,6 +61,7 @@ struct FenceInput {
   TargetMask targets{0};
   Priority priority{Priority::live};
   EventOrigin origin;
+  bool peers{false};  // the next layer's waits for other hosts. REQUIRES: the origin is known
 };
 
 // Names a fence that may be gone.
@@ -107,6 +113,23 @@ class Fences : public KeySink {
   // The step of time that ends now, and the oldest that has an open fence.
   std::optional<OpenSteps::Number> end_step();
   [[nodiscard]] std::optional<OpenSteps::Number> oldest_open() const { return steps_.oldest(); }
+  // The oldest that has one open on the first layer.
+  [[nodiscard]] std::optional<OpenSteps::Number> oldest_open_first() const {
+    return first_steps_.oldest();
+  }
+
+  // ---- peers
+  // The one of a partition's fences that has waited for peers for longest.
+  struct PeerWait {
+    Offset offset;  // of its latest event
+    MonoTime since{};
+  };
+  [[nodiscard]] std::optional<PeerWait> first_for_peers(PartitionId partition) const;
+  // They have fenced it: it is due a hit time from now. REQUIRES: there is one.
+  void pass_peers(PartitionId partition);
+  // The partition's offsets mean nothing any more, so nothing of it waits.
+  void forget_offsets(PartitionId partition);
+  [[nodiscard]] std::uint32_t waiting_for_peers() const { return waiting_for_peers_; }
 
   // An event whose fence a purge of the key on the target, started then, would serve.
   [[nodiscard]] std::optional<EventOrigin> origin_of(std::uint32_t key, TargetId target,
@@ -137,13 +160,13 @@ class Fences : public KeySink {
  private:
   struct Fence {
     MonoTime first_due{};       // on the first layer that it concerns
-    MonoTime due{};             // on this layer
+    MonoTime due{};             // on this layer; while it is held: since when
     MonoTime answered{};        // latest answer of this layer
     OpenSteps::Number step{0};  // of the arrival
-    EventOrigin origin;         // of the first event
+    EventOrigin origin;         // of the first event; of the latest one where it waits for peers
     std::uint32_t key{kNone};
     std::uint32_t next_of_key{kNone};
-    std::uint32_t parked{kNone};  // the newest event that waits
+    std::uint32_t parked{kNone};  // the newest event that waits; while it is held: the next one
     std::uint32_t generation{0};
     TargetMask targets{0};
     // Of this layer: those it concerns, those without a good purge since it was due, those that
@@ -157,19 +180,28 @@ class Fences : public KeySink {
     bool partly{false};  // somebody was passed over; nobody joins it any more
     bool live{false};
     bool backlog{false};  // counted as one of a backlog
+    bool peers{false};    // is to wait for them
+    bool held{false};     // waits for them
+    bool rebound{false};  // counted for commits, and not for peers
+
+    // It lacks nothing as yet.
+    [[nodiscard]] bool idle() const { return timed || held; }
+  };
+  struct Held {  // in the order in which they began to wait
+    std::uint32_t first{kNone}, last{kNone};
   };
 
   [[nodiscard]] MonoTime on_grid(MonoTime time, std::uint32_t key) const;
   [[nodiscard]] Duration step() const;
-  [[nodiscard]] std::uint32_t find(const FenceInput& input, MonoTime due) const;
+  [[nodiscard]] std::uint32_t find(const FenceInput& input, MonoTime due, bool rebound) const;
   [[nodiscard]] std::uint8_t first_layer(TargetMask targets) const;
   [[nodiscard]] std::uint64_t backlog_places() const;
-  using Hows = std::array<std::uint64_t, kFenceHow>;
   std::optional<FenceRef> owe_one(const FenceInput& input, std::uint8_t layer, Duration after,
-                                  Hows& counts);
-  std::uint32_t make(const FenceInput& input, std::uint8_t layer, MonoTime due);
+                                  bool rebound);
+  std::uint32_t make(const FenceInput& input, std::uint8_t layer, MonoTime due, bool rebound);
   [[nodiscard]] bool look(std::uint32_t index);
   [[nodiscard]] bool next_layer(std::uint32_t index);
+  void hold(std::uint32_t index);
   void wait(std::uint32_t index);
   void go_on(std::uint32_t index);
   void settle(std::uint32_t index, TargetId target);
@@ -186,6 +218,9 @@ class Fences : public KeySink {
   Pool<Fence> fences_;
   DelayLine line_;
   OpenSteps steps_;
+  OpenSteps first_steps_;   // of the same numbers: those that are open on the first layer
+  std::vector<Held> held_;  // by PartitionId, as far as there was one
+  std::uint32_t waiting_for_peers_{0};
   std::uint64_t least_byte_room_;  // what fences leave for the URLs of events
   std::uint64_t reserved_{0};
   std::uint32_t open_{0};

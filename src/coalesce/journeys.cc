@@ -59,8 +59,8 @@ bool Journeys::accept(const JourneyInput& input) {
   plans_.use(event.plan);
   event.key = coalescer_.hold(input.key, input.text);
   // Before its purge is written, also when it needs none.
-  const auto fence =
-      fences_.owe({event.key, event.version, event.targets, event.priority, input.origin});
+  const auto fence = fences_.owe(
+      {event.key, event.version, event.targets, event.priority, input.origin, input.fence_peers});
   if (fence && event.priority == Priority::catch_up) event.fence = *fence;
   if (input.peers) {
     event.peers = true;

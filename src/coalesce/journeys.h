@@ -52,7 +52,8 @@ struct JourneyInput {
   TargetMask targets{0};  // those that it is for; one that is left out may be among them
   Priority priority{Priority::live};
   EventOrigin origin{};
-  bool peers{false};  // layer 1 waits for other hosts as well
+  bool peers{false};        // layer 1 waits for other hosts as well
+  bool fence_peers{false};  // and so does the fence of the layers behind it
 };
 
 struct FinishedEvent {

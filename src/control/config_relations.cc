@@ -90,6 +90,21 @@ class Relations {
       report(index_path("purge.rebound", i), {"is not longer than the one before",
                                               duration_text(delays[i]), "durations that rise", ""});
     }
+    check_rebound_with_peers();
+  }
+
+  // A step of the commit grows with the latest rebound, and peers are told of fences by steps.
+  void check_rebound_with_peers() {
+    const FenceConfig& fence = config_.purge.fence;
+    if (config_.purge.peers.topic.empty() || !fence.fetch_time) return;
+    const Duration latest = fence.origin_lag + *fence.fetch_time;
+    const std::vector<Duration>& delays = config_.purge.rebound;
+    for (std::size_t i = 0; i < delays.size(); ++i) {
+      if (delays[i] <= latest) continue;
+      report(index_path("purge.rebound", i),
+             {"is later than the fence, for which purge.peers wait", duration_text(delays[i]),
+              "at most " + duration_text(latest) + " (origin_lag + fetch_time)", ""});
+    }
   }
 
   // Offsets are what peers tell each other, so all of them read the same log.

@@ -28,6 +28,11 @@ void put(std::string& out, Offset offset) {
   put(out, static_cast<std::uint64_t>(offset.value()));
 }
 
+void put_gap(std::string& out, Offset from, Offset to) {
+  put(out, from < to ? from : Offset{});
+  put(out, from < to ? to : Offset{});
+}
+
 // Cursor over the bytes; empty once something is wrong.
 class Reader {
  public:
@@ -82,13 +87,24 @@ Status read_mark(Reader& reader, const std::string& topic, PeerReport& report) {
   const auto fenced = reader.offset();
   const auto gap_from = reader.offset();
   const auto gap_to = reader.offset();
-  if (!partition || !purged || !fenced || !gap_from || !gap_to) {
+  const auto fence_gap_from = reader.offset();
+  const auto fence_gap_to = reader.offset();
+  if (!partition || !purged || !fenced || !gap_from || !gap_to || !fence_gap_from ||
+      !fence_gap_to) {
     return wrong("a partition's numbers are cut short or too large");
   }
   if (*fenced > *purged || *gap_to > *purged) return wrong("a mark is above what was purged");
-  if (*gap_from > *gap_to) return wrong("a gap ends before it begins");
-  report.marks.push_back(
-      {{topic, static_cast<std::int32_t>(*partition)}, *purged, *fenced, *gap_from, *gap_to});
+  if (*fence_gap_to > *fenced) return wrong("a gap is above what was fenced");
+  if (*gap_from > *gap_to || *fence_gap_from > *fence_gap_to) {
+    return wrong("a gap ends before it begins");
+  }
+  report.marks.push_back({{topic, static_cast<std::int32_t>(*partition)},
+                          *purged,
+                          *fenced,
+                          *gap_from,
+                          *gap_to,
+                          *fence_gap_from,
+                          *fence_gap_to});
   return {};
 }
 
@@ -106,12 +122,11 @@ std::string encode_peer_report(std::string_view host, std::span<const PeerMark> 
     put(out, end - i);
     for (; i < end; ++i) {
       const PeerMark& mark = marks[i];
-      const bool gap = mark.gap_from < mark.gap_to;
       put(out, static_cast<std::uint64_t>(mark.name.partition));
       put(out, mark.purged);
       put(out, mark.fenced);
-      put(out, gap ? mark.gap_from : Offset{});
-      put(out, gap ? mark.gap_to : Offset{});
+      put_gap(out, mark.gap_from, mark.gap_to);
+      put_gap(out, mark.fence_gap_from, mark.fence_gap_to);
     }
   }
   return out;

@@ -1,6 +1,6 @@
 // What a message between peers holds.
 //
-// Bytes: 'P', a version, the host, then per topic its name and per partition of it five numbers.
+// Bytes: 'P', a version, the host, then per topic its name and per partition of it seven numbers.
 // Numbers are unsigned LEB128, texts a length and their bytes. A reader refuses what it does not
 // know to the last byte, so that a later version can mean other things by its own number.
 #pragma once

@@ -20,4 +20,5 @@ purgeline_test(app_journal_test SOURCES ${CMAKE_CURRENT_LIST_DIR}/app_journal_te
   DEPS purgeline_shard purgeline_config LABELS unit)
 purgeline_test(app_peer_barrier_test
   SOURCES app_peer_barrier_test.cc DEPS purgeline_pipeline LABELS unit)
-purgeline_test(app_peers_test SOURCES app_peers_test.cc DEPS purgeline_sim purgeline_metrics LABELS unit)
+purgeline_test(app_peers_test
+  SOURCES app_peers_test.cc app_peers_fences_test.cc DEPS purgeline_sim purgeline_metrics LABELS unit)

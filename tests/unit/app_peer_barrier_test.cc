@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 namespace purgeline {
 namespace {
@@ -70,6 +71,29 @@ TEST_F(BarrierTest, WhatIsInAGapIsNotPassed) {
   EXPECT_EQ(barrier.missing(kP, Offset{10}, Offset{25}), mask_of(kA));
 }
 
+// Of b everything is fenced. What is not purged is not fenced either.
+TEST_F(BarrierTest, GapsOfFencesAndOfPurgesAreNotFenced) {
+  barrier.hear({"b", {{{"t", 0}, Offset{100}, Offset{100}, {}, {}}}}, now);
+  barrier.hear(
+      {"a", {{{"t", 0}, Offset{100}, Offset{80}, Offset{20}, Offset{30}, Offset{10}, Offset{15}}}},
+      now);
+  const auto fenced = [this](std::int64_t offset) {
+    return barrier.fenced(kP, Offset{offset});
+  };
+  for (const std::int64_t offset : {0, 9, 15, 19, 30, 79}) EXPECT_TRUE(fenced(offset)) << offset;
+  for (const std::int64_t offset : {10, 14, 20, 29, 80}) EXPECT_FALSE(fenced(offset)) << offset;
+  EXPECT_TRUE(passed(10)) << "a purge waits for no fence";
+  const std::vector<std::array<std::int64_t, 3>> rows{
+      {0, 10, 10},  {0, 12, 10},  {12, 14, 12}, {15, 20, 20}, {15, 40, 20},
+      {25, 26, 25}, {30, 80, 80}, {30, 99, 80}, {90, 95, 90}, {5, 90, 10},
+  };
+  for (const auto& [from, to, unfenced] : rows) {
+    EXPECT_EQ(barrier.unfenced(kA, kP, Offset{from}, Offset{to}), Offset{unfenced})
+        << from << " to " << to;
+  }
+  EXPECT_EQ(barrier.unfenced(kB, kP, Offset{0}, Offset{100}), Offset{100});
+}
+
 TEST_F(BarrierTest, APartitionThatAPeerDoesNotReadIsNotPassed) {
   hear("b", 100);
   barrier.hear({"a", {{{"t", 1}, Offset{9}, Offset{9}, {}, {}}}}, now);
@@ -111,6 +135,25 @@ TEST_F(BarrierTest, WhyIsSaid) {
   ASSERT_EQ(moves.size(), 2u);
   EXPECT_EQ(moves[0].why, "it has not been heard since this start");
   EXPECT_EQ(moves[1].why, "it has not been heard for 7 s");
+}
+
+// A little longer than a purge: fences are told in steps.
+TEST_F(BarrierTest, WhoHoldsBackAFenceIsLeftOut) {
+  barrier.set_fence_slack(seconds(2));
+  hear("a", 60);  // fenced up to 30
+  hear("b", 2000);
+  auto rows = facts(60);
+  rows[0].oldest_fence = Offset{40};
+  rows[0].fence_since = kStart;
+  now = kStart + kDeadline + seconds(2) - milliseconds(1);
+  hear("a", 60);
+  EXPECT_TRUE(barrier.judge(rows, now).empty());
+  now += milliseconds(1);
+  const auto moves = barrier.judge(rows, now);
+  ASSERT_EQ(moves.size(), 1u);
+  EXPECT_EQ(moves[0].peer, kA);
+  EXPECT_EQ(moves[0].why, "its backends have not been fenced of offset 40, but up to 30");
+  EXPECT_TRUE(barrier.fenced(kP, Offset{999})) << "only b is waited for";
 }
 
 // a is left out with 60 as the end of the log.
@@ -160,6 +203,20 @@ TEST_F(LeftOutTest, WhoIsSilentIsNotTakenInWhileNothingHappens) {
   EXPECT_TRUE(quiet.judge(facts(1), at).empty()) << "heard before, not since";
   ASSERT_TRUE(quiet.hear(report, at));
   EXPECT_EQ(quiet.judge(facts(1), at).size(), 1u);
+}
+
+TEST_F(LeftOutTest, WhoseFencesDoNotKeepUpIsNot) {
+  PeerBarrier other({"a"}, kDeadline, kStart);
+  other.learn(kP, {"t", 0});
+  MonoTime at = kStart + kDeadline;
+  const PeerBarrier::Fact fact{kP, Offset{60}, Offset{20}, kStart, Offset{40}};
+  ASSERT_EQ(other.judge(std::vector{fact}, at).size(), 1u);
+  at += milliseconds(1);
+  const PeerBarrier::Fact later{kP, Offset{90}, {}, {}, Offset{70}};
+  for (const std::int64_t fenced : {39, 40}) {
+    ASSERT_TRUE(other.hear({"a", {{{"t", 0}, Offset{60}, Offset{fenced}, {}, {}}}}, at));
+    EXPECT_EQ(other.judge(std::vector{later}, at).size(), fenced == 40 ? 1u : 0u);
+  }
 }
 
 TEST_F(LeftOutTest, EveryPartitionCounts) {

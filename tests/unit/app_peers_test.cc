@@ -1,100 +1,11 @@
 // The whole pipeline among other hosts, which are played by the test: what the frontend gets when,
 // what is committed, and what this host says of itself.
-#include "app/peers.h"
-
 #include <gtest/gtest.h>
 
-#include <map>
+#include "app_peers_support.h"
 
-#include "control/metrics_text.h"
-#include "sim/lone_pipeline.h"
-#include "support/no_letters.h"
-
-namespace purgeline {
+namespace purgeline::peers_test {
 namespace {
-
-using sim::LonePipeline;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr auto kBackend = LonePipeline::kBackend;
-constexpr auto kFrontend = LonePipeline::kFrontend;
-
-class FakePeers : public PeerLink {
- public:
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  void publish(std::span<const PeerMark> marks) override {
-    said.emplace_back(marks.begin(), marks.end());
-  }
-  void poll(PeerListener& listener) override {
-    for (const PeerReport& report : heard_) listener.on_peer(report);
-    heard_.clear();
-  }
-  [[nodiscard]] std::string trouble() const override { return trouble_; }
-
-  // The host has purged everything below `purged` but [from, to).
-  void hear(const std::string& host, std::int64_t purged, std::int64_t from = 0,
-            std::int64_t to = 0) {
-    heard_.push_back(
-        {host,
-         {{{LonePipeline::kTopic, 0}, Offset{purged}, Offset{purged}, Offset{from}, Offset{to}}}});
-  }
-
-  std::vector<std::vector<PeerMark>> said;
-  std::string trouble_;
-
- private:
-  std::string name_{"here"};
-  std::vector<PeerReport> heard_;
-};
-
-PurgeConfig among(const std::vector<std::string>& hosts) {
-  PurgeConfig config =
-      LonePipeline::config_of({LonePipeline::layer_of("backend", kBackend, seconds(60)),
-                               LonePipeline::layer_of("frontend", kFrontend, seconds(60))});
-  config.behind_after = seconds(20);
-  config.peers.topic = "peers";
-  config.peers.hosts = hosts;
-  config.peers.barrier_deadline = seconds(5);
-  config.peers.interval = milliseconds(100);
-  return config;
-}
-
-struct PeersTest : testing::Test {
-  void SetUp() override { bench.peers = &link; }
-  // It reads, and both peers are heard.
-  void start(std::int64_t purged = 0) {
-    bench.start();
-    link.hear("p1", purged);
-    link.hear("p2", purged);
-    bench.run(seconds(2));
-  }
-  auto frontend(const std::string& url) { return bench.purges(kFrontend, url); }
-  auto backend(const std::string& url) { return bench.purges(kBackend, url); }
-  // A peer that is there says so again and again.
-  void run_hearing(Duration duration, const std::string& host, std::int64_t purged) {
-    for (Duration done{0}; done < duration; done += milliseconds(500)) {
-      link.hear(host, purged);
-      bench.run(milliseconds(500));
-    }
-  }
-  MetricsSnapshot snapshot() {
-    MetricsSnapshot out;
-    bench.pipeline->snapshot(out);
-    return out;
-  }
-  PeerMetrics of(const std::string& peer) {
-    for (const auto& row : snapshot().each_peer) {
-      if (row.peer == peer) return row.metrics;
-    }
-    ADD_FAILURE() << "no row of " << peer;
-    return {};
-  }
-
-  test::NoLetters letters;
-  FakePeers link;
-  LonePipeline bench{among({"here", "p1", "p2"}), letters};
-};
 
 TEST_F(PeersTest, TheFrontendIsPurgedAtOnceAndAgainWhenTheSlowestPeerHasPassed) {
   start();
@@ -420,30 +331,5 @@ TEST_F(PeersTest, TroubleOfTheTopicIsToldOnceAndIsNotReady) {
   EXPECT_TRUE(ready().ok);
 }
 
-TEST_F(PeersTest, EveryMetricOfPeersChanges) {
-  std::map<std::string, std::set<std::string>> seen;
-  const auto look = [&] {
-    std::istringstream text(render_metrics(snapshot(), ProcessMetrics{}, ProcessStats{},
-                                           BuildInfo{}, MetricsCompat::off));
-    for (std::string line; std::getline(text, line);) {
-      if (!line.starts_with("purgeline_peer")) continue;
-      const std::string name = line.substr(0, line.find_first_of("{ "));
-      seen[name].insert(line.substr(line.rfind(' ')));
-    }
-  };
-  start();
-  look();
-  bench.append("h/page");
-  bench.run(seconds(1));
-  look();
-  run_hearing(seconds(7), "p1", 1);
-  look();
-  for (const MetricRow& row : native_metrics()) {
-    const std::string name(row.name);
-    if (!name.starts_with("purgeline_peer")) continue;
-    EXPECT_GE(seen[name].size(), 2u) << name;
-  }
-}
-
 }  // namespace
-}  // namespace purgeline
+}  // namespace purgeline::peers_test

@@ -92,50 +92,50 @@ TEST_F(ReadingsTest, ASampleIsReleasedWhenNoStepUpToItIsOpen) {
   };
   finish(live(), 0, 2);
   EXPECT_EQ(needed(), 2);
-  readings.release_samples(7);  // a fence of an event of the second has been registered
+  readings.release_samples(7, {});  // a fence of an event of the second has been registered
   readings.end_step(7);
   finish(live(), 2, 5);
   finish(readings[*readings.live(second)], 0, 3);
   readings.end_step(8);
-  readings.release_samples(7);
+  readings.release_samples(7, {});
   EXPECT_EQ(needed(), 0);
   EXPECT_EQ(needed_of_second(), 0);
-  readings.release_samples(8);
+  readings.release_samples(8, {});
   EXPECT_EQ(needed(), 2);
   finish(live(), 5, 6);
-  readings.release_samples(9);
+  readings.release_samples(9, {});
   EXPECT_EQ(needed(), 5);
   EXPECT_EQ(needed_of_second(), 3);
-  readings.release_samples(std::nullopt);
+  readings.release_samples(std::nullopt, {});
   EXPECT_EQ(needed(), 6);
 }
 
 // Later steps are never more than a few samples, and the oldest is not lost.
 TEST_F(ReadingsTest, ManyStepsBehindAnOpenOneAreReleasedInTheEnd) {
   readings.open_live(kP, Offset{0}, {}, Offset{0});
-  readings.release_samples(1);
+  readings.release_samples(1, {});
   for (std::int64_t step = 1; step <= 100; ++step) {
     finish(live(), step - 1, step);
     readings.end_step(static_cast<std::uint64_t>(step));
   }
   EXPECT_LE(live().samples.size(), Readings::kMostSamples);
-  readings.release_samples(2);
+  readings.release_samples(2, {});
   EXPECT_EQ(needed(), 1);
-  readings.release_samples(101);
+  readings.release_samples(101, {});
   EXPECT_EQ(needed(), 100);
 }
 
 TEST_F(ReadingsTest, ACatchUpStaysUntilTheFencesOfItsLastEventsAreAnswered) {
   readings.open_live(kP, Offset{10}, {}, Offset{0});
   readings.turn();
-  readings.release_samples(1);
+  readings.release_samples(1, {});
   finish(catch_up(), 0, 10);
   finish(live(), 10, 12);
   readings.end_step(1);
   readings.turn();
   EXPECT_FALSE(readings.catch_up(kP).has_value());
   EXPECT_EQ(needed(), 0);
-  readings.release_samples(2);
+  readings.release_samples(2, {});
   readings.turn();
   EXPECT_EQ(needed(), 12);
 }
@@ -163,12 +163,12 @@ TEST_F(ReadingsTest, AnEventWithoutRoomForItsFenceIsOwed) {
 TEST_F(ReadingsTest, ATargetThatIsLeftOutIsOwedWhatWasNotReleased) {
   readings.open_live(kP, Offset{0}, {}, Offset{0});
   finish(live(), 0, 2);
-  readings.release_samples(std::nullopt);
+  readings.release_samples(std::nullopt, {});
   finish(live(), 2, 6);
-  readings.release_samples(1);
+  readings.release_samples(1, {});
   readings.leave_out(kFrontend);
   EXPECT_EQ(readings.missed(kFrontend), 4u);
-  readings.release_samples(std::nullopt);
+  readings.release_samples(std::nullopt, {});
   EXPECT_EQ(needed(), 2);
   readings.take_in(kFrontend, kNow);
   readings.turn();
@@ -178,9 +178,9 @@ TEST_F(ReadingsTest, ATargetThatIsLeftOutIsOwedWhatWasNotReleased) {
 TEST_F(ReadingsTest, AnotherOrderOwesWhatWasNotReleased) {
   readings.open_live(kP, Offset{0}, {}, Offset{0});
   finish(live(), 0, 4);
-  readings.release_samples(1);
+  readings.release_samples(1, {});
   readings.owe_all(kNow);
-  readings.release_samples(std::nullopt);
+  readings.release_samples(std::nullopt, {});
   EXPECT_EQ(needed(), 0);
 }
 

@@ -1,112 +1,10 @@
 // Fences: what each event owes its URL after its purge, with a test in dispatch's place.
-#include "coalesce/fences.h"
-
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <set>
-#include <vector>
+#include "coalesce_fences_support.h"
 
-#include "coalesce/journeys.h"
-#include "support/fake_clock.h"
-
-namespace purgeline {
+namespace purgeline::fences_test {
 namespace {
-
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr TargetId kBackend{0};
-constexpr TargetId kFrontend{1};
-constexpr TargetId kOther{2};  // of the layer that a test puts it into
-
-constexpr Duration kLag = seconds(1);
-constexpr Duration kFetch = seconds(10);
-constexpr Duration kHit = seconds(1);
-constexpr Duration kStep = (kLag + kFetch) / 16;
-constexpr Duration kTick = milliseconds(10);
-
-struct Bench : JourneySink {
-  explicit Bench(LayerPlans::Layers layers = {{kBackend}, {kFrontend}}, std::uint32_t fences = 100,
-                 Duration hit_time = kHit)
-      : all(mask(layers)),
-        coalescer({400, 8 << 20, 900, 3, milliseconds(100)}, clock),
-        journeys({300, seconds(1), std::move(layers), fences, {kLag, kFetch, hit_time}}, coalescer,
-                 clock, *this) {}
-
-  static TargetMask mask(const LayerPlans::Layers& layers) {
-    TargetMask all = 0;
-    for (const auto& layer : layers) {
-      for (const TargetId target : layer) all |= mask_of(target);
-    }
-    return all;
-  }
-  void on_target_done(const EventTicket&, TargetId) override {}
-  void on_finished(const FinishedEvent& event) override {
-    finished.push_back(event.ticket.sequence);
-  }
-
-  // False: its fence found no room.
-  bool event(std::uint64_t key, Duration age = Duration{0}, Priority priority = Priority::live,
-             std::optional<TargetMask> targets = {}) {
-    const std::uint64_t number = next++;
-    return journeys.accept({Key{1, key},
-                            {"h", "/" + std::to_string(key), ""},
-                            clock.now() - age,
-                            {0, 0, number},
-                            {},
-                            targets.value_or(all),
-                            priority,
-                            {PartitionId{0}, Offset{static_cast<std::int64_t>(number)}}});
-  }
-  struct Seen {
-    TargetId target;
-    std::string path;
-    MonoTime at;
-  };
-  // Time goes on; each purge that is due is answered at once, on targets that are not silent.
-  void run(Duration duration) {
-    const MonoTime end = clock.now() + duration;
-    for (;;) {
-      journeys.turn();
-      for (const TargetId target : {kBackend, kFrontend, kOther}) {
-        if ((all & mask_of(target)) == 0 || silent.count(target) > 0) continue;
-        while (const auto delivery = coalescer.take(target)) {
-          seen.push_back({target, std::string(delivery->path), clock.now()});
-          Outcome outcome;
-          outcome.result = answers;
-          outcome.not_before = clock.now() + seconds(1);
-          coalescer.complete(delivery->id, outcome);
-        }
-      }
-      journeys.turn();
-      if (clock.now() >= end) return;
-      clock.advance(kTick);
-    }
-  }
-  void leave_out(TargetId target) {
-    journeys.leave_out(target);
-    while (coalescer.drop_some(target, 10)) continue;
-  }
-  [[nodiscard]] std::vector<MonoTime> purges(TargetId target) const {
-    std::vector<MonoTime> times;
-    for (const Seen& purge : seen) {
-      if (purge.target == target) times.push_back(purge.at);
-    }
-    return times;
-  }
-  [[nodiscard]] Fences& fences() { return journeys.fences(); }
-
-  test::FakeClock clock;
-  TargetMask all;
-  Coalescer coalescer;
-  Journeys journeys;
-  std::uint64_t next{0};
-  std::vector<std::uint64_t> finished;
-  std::vector<Seen> seen;
-  std::set<TargetId> silent;
-  AttemptResult answers{AttemptResult::purged};
-};
 
 TEST(Fences, APurgeComesWhenTheLastOldFetchHasEndedAndOnTheNextLayerAHitTimeLater) {
   Bench b;
@@ -472,4 +370,4 @@ TEST(Coalescer, WithALagCoversOnlyWhatWasVisibleAtItsStart) {
 }
 
 }  // namespace
-}  // namespace purgeline
+}  // namespace purgeline::fences_test

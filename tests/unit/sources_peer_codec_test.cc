@@ -14,12 +14,18 @@ PeerMark mark(std::string topic, std::int32_t partition, std::int64_t purged, st
   return {{std::move(topic), partition}, Offset(purged), Offset(fenced), Offset(from), Offset(to)};
 }
 
+PeerMark with_fence_gap(PeerMark mark, std::int64_t from, std::int64_t to) {
+  mark.fence_gap_from = Offset(from);
+  mark.fence_gap_to = Offset(to);
+  return mark;
+}
+
 TEST(PeerCodec, WhatIsWrittenIsReadAgain) {
   const std::vector<std::vector<PeerMark>> reports{
       {},
       {mark("a", 0, 0, 0)},
-      {mark("eqiad.resource-purge", 0, 1234567, 1234000, 5, 900), mark("b", 7, 127, 128 - 1),
-       mark("b", 8, INT64_MAX, INT64_MAX, INT64_MAX - 1, INT64_MAX)},
+      {with_fence_gap(mark("eqiad.resource-purge", 0, 1234567, 1234000, 5, 900), 4, 1234000),
+       mark("b", 7, 127, 128 - 1), mark("b", 8, INT64_MAX, INT64_MAX, INT64_MAX - 1, INT64_MAX)},
       std::vector<PeerMark>(kMaxPeerPartitions, mark("x", 1, 1, 1)),
   };
   for (const auto& marks : reports) {
@@ -71,11 +77,15 @@ TEST(PeerCodec, WhatCannotBeIsRefusedInWords) {
       {host + std::string("\x00\x01", 2), "it has a topic without a name"},
       {with("\x00"sv), "it has no partitions of a topic, or too many"},
       {with("\x81\x20"sv), "it has no partitions of a topic, or too many"},
-      {with("\x01\x00\x05\x06\x00\x00"sv), "a mark is above what was purged"},
-      {with("\x01\x00\x05\x05\x00\x06"sv), "a mark is above what was purged"},
-      {with("\x01\x00\x05\x05\x04\x03"sv), "a gap ends before it begins"},
-      {with("\x01\x80\x00\x05\x05\x00\x00"sv), "a partition's numbers are cut short or too large"},
-      {with("\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00\x00"sv),
+      {with("\x01\x00\x05\x06\x00\x00\x00\x00"sv), "a mark is above what was purged"},
+      {with("\x01\x00\x05\x05\x00\x06\x00\x00"sv), "a mark is above what was purged"},
+      {with("\x01\x00\x05\x04\x00\x05\x00\x05"sv), "a gap is above what was fenced"},
+      {with("\x01\x00\x05\x05\x04\x03\x00\x00"sv), "a gap ends before it begins"},
+      {with("\x01\x00\x05\x05\x00\x00\x04\x03"sv), "a gap ends before it begins"},
+      {with("\x01\x80\x00\x05\x05\x00\x00\x00\x00"sv),
+       "a partition's numbers are cut short or too large"},
+      {with("\x01\x00\x05\x05\x00\x00"sv), "a partition's numbers are cut short or too large"},
+      {with("\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00"sv),
        "a partition's numbers are cut short or too large"},
       {std::string(kMaxPeerMessage + 1, 'P'), "it is longer than any report"},
   };
