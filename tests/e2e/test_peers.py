@@ -4,10 +4,11 @@ Each host is a daemon with a name of its own. What the other caches of a host wo
 sinks. Every case begins with the page in both caches and ends with the new one at the frontend.
 """
 
+import threading
 import time
 
-from harness import (Purgeline, PurgeSink, RealCachesTestCase, Varnish, main, purge_event,
-                     start_all, wait_for)
+from harness import (Purgeline, PurgeSink, RealCachesTestCase, SlowOrigin, Varnish, main,
+                     purge_event, start_all, wait_for)
 
 HOST = RealCachesTestCase.HOST
 HELD = 5  # seconds
@@ -15,6 +16,7 @@ HELD = 5  # seconds
 
 class PeersTestCase(RealCachesTestCase):
     BACKEND = Varnish
+    CHANGES = {}  # of the section purge
 
     def setUp(self):
         super().setUp()
@@ -26,11 +28,13 @@ class PeersTestCase(RealCachesTestCase):
         self.page = f'/wiki/{self._testMethodName}'
 
     def host(self, name, backend, frontend, deadline):
-        peers = {'topic': f'peers-{self._testMethodName}', 'name': name, 'hosts': ['a', 'b'],
-                 'barrier_deadline': deadline} if deadline else {}
+        changes = dict(self.CHANGES)
+        if deadline:
+            changes['peers'] = {'topic': f'peers-{self._testMethodName}', 'name': name,
+                                'hosts': ['a', 'b'], 'barrier_deadline': deadline}
         return Purgeline(self.kafka, [self.topic],
                          [('backend', [backend.address]), ('frontend', [frontend.address])],
-                         {'purge': {'peers': peers}} if peers else None)
+                         {'purge': changes} if changes else None)
 
     def hosts(self, deadline='30s'):
         a = self.host('a', self.backend, self.other_frontend, deadline)
@@ -147,6 +151,71 @@ class TestPeers(PeersTestCase):
     @staticmethod
     def finished(host):
         return host.metric('purgeline_events_total', outcome='purged')
+
+
+class TestFences(PeersTestCase):
+    """The backend of host a has an old copy which only its fence removes, and that is late."""
+
+    CHANGES = {'fence': {'origin_lag': '300ms', 'fetch_time': '3s', 'hit_time': '200ms'}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.slow = SlowOrigin()
+        cls.addClassCleanup(cls.slow.cleanup)
+
+    def setUp(self):
+        super().setUp()
+        self.backend = Varnish(self.slow.address)
+        self.frontend = Varnish(self.backend.address)
+        for cache in (self.backend, self.frontend):
+            self.addCleanup(cache.cleanup)
+        start_all(self.backend, self.frontend)
+
+    def purges_elsewhere(self):
+        return self.other_backend.urls(HOST)[HOST, self.page]
+
+    def old_copy_comes_after_the_purge(self, a, b):
+        """A fetch that began before the change ends after both hosts have purged the page."""
+        self.slow.hold(self.page)
+        answers = []
+        reader = threading.Thread(
+            target=lambda: answers.append(self.backend.get(HOST, self.page)), daemon=True)
+        reader.start()
+        self.slow.wait_held(self.page)
+        self.slow.change(self.page)
+        self.publish(self.page)
+        for host in (a, b):
+            host.wait_metric('purgeline_events_total', 1, outcome='purged')
+        self.backend.deny_purge(True)
+        self.slow.release(self.page)
+        reader.join()
+        self.assertIn('version 1', answers[0].body)
+        self.assertTrue(self.backend.cached(HOST, self.page), 'the old copy is stored')
+        wait_for(lambda: self.purges_elsewhere() == 2, 30, 'the backend of host b has its fence')
+
+    def test_the_fence_of_a_frontend_waits_for_the_one_of_the_backend_elsewhere(self):
+        a, b = self.hosts()
+        self.old_copy_comes_after_the_purge(a, b)
+        b.wait_metric('purgeline_peers_waiting_fences', 1)
+        self.assertIn('version 1', self.shown(), 'it is filled from the old copy')
+        self.wait_held()
+        self.assertIn('version 1', self.shown())
+        self.backend.deny_purge(False)
+        self.wait_shown(2)
+        for host in (a, b):
+            host.wait_committed(self.kafka, self.topic)
+            self.assertEqual(host.metric('purgeline_peer_left_out_total'), 0)
+
+    def test_without_peers_it_does_not_and_the_old_copy_stays(self):
+        a, b = self.hosts(deadline=None)
+        self.old_copy_comes_after_the_purge(a, b)
+        b.wait_committed(self.kafka, self.topic)
+        self.assertIn('version 1', self.shown(), 'it is filled from the old copy')
+        self.backend.deny_purge(False)
+        a.wait_committed(self.kafka, self.topic)
+        self.assertIn('version 2', self.backend.get(HOST, self.page).body)
+        self.assertIn('version 1', self.shown())
 
 
 if __name__ == '__main__':
