@@ -82,6 +82,7 @@ class KafkaPeers::Messages : public KafkaMessageVisitor {
   void on_out_of_range() override { lost_ = true; }
   void on_error(const std::string& words) override {
     owner_.set_trouble(owner_.topic_trouble_, words);
+    owner_.ask_soon();
   }
   [[nodiscard]] bool lost() const { return lost_; }
 
@@ -96,7 +97,11 @@ class KafkaPeers::Events : public KafkaEventVisitor {
  public:
   explicit Events(KafkaPeers& owner) : owner_(owner) {}
   void on_log(int, const std::string&) override {}
-  void on_broker_failed(const std::string& words) override { on_error(words); }
+  // A cluster does without one of its brokers; whether it can is asked soon.
+  void on_broker_failed(const std::string& words) override {
+    owner_.failed_.add(words);
+    owner_.ask_soon();
+  }
   void on_error(const std::string& words) override {
     owner_.set_trouble(owner_.hear_trouble_, words);
   }
@@ -142,6 +147,7 @@ Status KafkaPeers::open() {
   const KafkaOptions options = reader_options(options_);
   const Result<KafkaSettings> settings = kafka_settings(options);
   if (!settings) return tl::unexpected<Error>(settings.error());
+  settings_ = *settings;
   auto reader = KafkaClient::make(*settings, options.topics, reader_properties());
   if (!reader) return tl::unexpected<Error>(reader.error());
   reader_ = std::move(*reader);
@@ -198,15 +204,23 @@ void KafkaPeers::run() {
   }
 }
 
+void KafkaPeers::ask_soon() {
+  ask_at_ = std::min(ask_at_, clock_.now() + options_.ask_again);
+}
+
+// Again soon until it goes well.
 void KafkaPeers::ask_partitions() {
   const auto timeout = std::chrono::duration_cast<KafkaClient::Timeout>(options_.kafka.ask_timeout);
   const Result<KafkaMetadata> metadata = reader_->metadata(timeout);
   clock_.refresh();
-  ask_at_ = clock_.now() + (readings_.empty() ? options_.ask_again : options_.ask_new);
+  ask_at_ = clock_.now() + options_.ask_again;
   if (!metadata) {
-    set_trouble(topic_trouble_, "its partitions are not known: " + metadata.error().detail);
+    take_events();
+    const std::string why = failed_.words(metadata.error().detail, options_.kafka.brokers);
+    set_trouble(topic_trouble_, "its partitions are not known: " + why);
     return;
   }
+  failed_.clear();
   for (const KafkaMetadata::Topic& topic : metadata->topics) {
     if (topic.name != options_.topic) continue;
     if (topic.partitions == 0) {
@@ -226,12 +240,16 @@ void KafkaPeers::ask_partitions() {
       readings_.push_back(std::move(reading));
     }
   }
-  if (!readings_.empty()) ask_at_ = clock_.now() + options_.ask_new;
+  if (!readings_.empty() && topic_trouble_.empty()) ask_at_ = clock_.now() + options_.ask_new;
+}
+
+void KafkaPeers::take_events() {
+  Events events(*this);
+  reader_->poll(reader_events_.get(), events);
 }
 
 void KafkaPeers::read() {
-  Events events(*this);
-  reader_->poll(reader_events_.get(), events);
+  take_events();
   std::array<rd_kafka_message_s*, kBatch> messages{};
   for (Reading& reading : readings_) {
     Messages visitor(*this);
@@ -291,6 +309,7 @@ void KafkaPeers::say() {
 }
 
 void KafkaPeers::set_trouble(std::string& which, std::string words) {
+  words = kafka_scrub(settings_, std::move(words));
   if (which == words) return;
   which = std::move(words);
   std::string all;

@@ -25,6 +25,7 @@
 #include "purgeline/result.h"
 #include "sources/kafka_client.h"
 #include "sources/kafka_options.h"
+#include "sources/kafka_trouble.h"
 
 struct rd_kafka_s;
 
@@ -73,6 +74,8 @@ class KafkaPeers final : public PeerLink {
   [[nodiscard]] Status open();
   void run();
   void ask_partitions();
+  void ask_soon();
+  void take_events();
   void read();
   void take_reports();
   void say();
@@ -92,6 +95,7 @@ class KafkaPeers final : public PeerLink {
   std::string trouble_;
 
   // The thread's.
+  KafkaSettings settings_;  // for their secrets
   std::unique_ptr<KafkaClient> reader_;
   KafkaQueue reader_events_;
   std::vector<Reading> readings_;
@@ -99,6 +103,7 @@ class KafkaPeers final : public PeerLink {
   KafkaQueue producer_events_;
   bool saying_{false};  // a message is on its way
   MonoTime ask_at_{};
+  KafkaTrouble failed_;  // brokers, since the topic was last asked about with success
   std::string topic_trouble_, say_trouble_, hear_trouble_;
   std::thread thread_;
 };
