@@ -45,6 +45,7 @@ void Checker::appended(const PartitionName& name, TrueEvent event) {
     partition.events.push_back(unknown);
   }
   first_appended_.emplace(event.url, event.appended);
+  if (event.wanted && is_dead_kind(event.url)) dead_appended_.push_back(event.appended);
   partition.events.push_back(std::move(event));
 }
 
@@ -344,9 +345,7 @@ void Checker::order_of(std::uint16_t own, const SimTarget& target) {
     // the layers behind it as soon as it is back; at_end() asks for all of it in order.
     // What was on its way when the configuration changed goes on as it began, or once more.
     bool reason = epochs(made, purge.handed).size() > 1;
-    // What a peer had passed late is purged here at once, and in order as well where it is due.
-    const auto caught_up = std::lower_bound(caught_up_.begin(), caught_up_.end(), made);
-    reason = reason || (caught_up != caught_up_.end() && *caught_up <= purge.handed);
+    reason = reason || owed_for_peers(purge, made);
     for (std::size_t layer = 0; layer <= *depth; ++layer) {
       for (const std::uint16_t port : epoch.layers[layer]) {
         reason = reason || away(port, made, purge.handed);

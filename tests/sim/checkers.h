@@ -183,6 +183,8 @@ class Checker {
   // freshness_peers.cc
   [[nodiscard]] std::vector<std::uint16_t> first_of_peers() const;
   [[nodiscard]] const TrueEvent* same(const TrueEvent& event) const;
+  [[nodiscard]] bool owed_for_peers(const PurgeSeen& purge, MonoTime made) const;
+  [[nodiscard]] bool peer_was_out(MonoTime from, MonoTime to) const;
   [[nodiscard]] bool known_in_time(MonoTime from, MonoTime to) const;
   [[nodiscard]] MonoTime peers_fresh(const TrueEvent& event, MonoTime now);
   [[nodiscard]] bool armed(const PageRead& read) const;
@@ -197,6 +199,7 @@ class Checker {
   std::map<std::string, std::vector<MonoTime>> reads_;  // by URL: every first reading in a life
   std::map<std::string, std::vector<MonoTime>> live_reads_;  // those of live readings
   std::map<std::string, MonoTime> first_appended_;           // by URL
+  std::vector<MonoTime> dead_appended_;                      // events that will be given up
   std::vector<MonoTime> all_reads_;
   std::vector<MonoTime> ends_;  // of lives
   struct Absence {

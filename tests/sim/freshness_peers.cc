@@ -6,13 +6,20 @@
 //
 // Before the commit, where nothing failed, a frontend has the purge (and serves nothing older) a
 // window and a round trip after A1, and what the news takes: peers.interval and the way through
-// the topic. That is no time that can be said while a peer is left out or owes what is older, or
-// while something that it said is lost or late; then the commit is the bound.
+// the topic; for a fence, up to three more steps of the grid, in which fences are counted. That is
+// no time that can be said while a peer is left out or owes what is older, or while something that
+// it said is lost or late; then the commit is the bound.
 #include <algorithm>
 
 #include "sim/checkers.h"
 
 namespace purgeline::sim {
+namespace {
+
+// From its event to a dead letter on disk, at most, where the disk is not full for long.
+constexpr Duration kDying = std::chrono::seconds(12);
+
+}  // namespace
 
 std::vector<std::uint16_t> Checker::first_of_peers() const {
   std::vector<std::uint16_t> ports;
@@ -34,13 +41,34 @@ const TrueEvent* Checker::same(const TrueEvent& event) const {
 }
 
 bool Checker::known_in_time(MonoTime from, MonoTime to) const {
+  // A peer tells how far it is in order: what waits for its dead letter holds what is younger.
+  const auto dead = std::lower_bound(dead_appended_.begin(), dead_appended_.end(), from - kDying);
+  if (dead != dead_appended_.end() && *dead <= to) return false;
   const auto meets = [from, to](const Absence& absence) {
     return absence.meets(from, to);
   };
   if (std::any_of(peers_late_.begin(), peers_late_.end(), meets)) return false;
-  return std::none_of(peers_out_.begin(), peers_out_.end(), [&meets](const auto& host) {
-    return std::any_of(host.second.begin(), host.second.end(), meets);
+  return !peer_was_out(from, to);
+}
+
+bool Checker::peer_was_out(MonoTime from, MonoTime to) const {
+  return std::any_of(peers_out_.begin(), peers_out_.end(), [from, to](const auto& host) {
+    return std::any_of(host.second.begin(), host.second.end(),
+                       [from, to](const Absence& absence) { return absence.meets(from, to); });
   });
+}
+
+// What a peer has missed, or a backlog that it had not passed, is purged here as soon as it has
+// passed it; beside that it is purged in order where it is due.
+bool Checker::owed_for_peers(const PurgeSeen& purge, MonoTime made) const {
+  if (peers_.empty()) return false;
+  const auto caught_up = std::lower_bound(caught_up_.begin(), caught_up_.end(), made);
+  if (caught_up != caught_up_.end() && *caught_up <= purge.handed) return true;
+  const auto reads = reads_.find(purge.url);
+  const auto live = live_reads_.find(purge.url);
+  const std::size_t of_all = reads == reads_.end() ? 0 : reads->second.size();
+  const std::size_t of_live = live == live_reads_.end() ? 0 : live->second.size();
+  return of_all > of_live || peer_was_out(made, purge.handed);
 }
 
 // When the peers' first layers serve nothing older and this host knows; never, when there is no
