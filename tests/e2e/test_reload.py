@@ -1,11 +1,12 @@
 """SIGHUP on real servers: caches come and go under load; a file that is wrong changes nothing."""
 
 import os
+import re
 import signal
 import threading
 
 from harness import (Kafka, Origin, PurgeSink, Purgeline, ServerTestCase, TrafficServer, Varnish,
-                     main, purge_event, start_all, wait_for)
+                     free_port, main, purge_event, start_all, wait_for)
 
 HOST = 'en.example.org'
 PAGES = 20
@@ -103,6 +104,62 @@ class TestReload(ServerTestCase):
         self.assertEqual([labels['target'] for labels, _ in
                           self.daemon.metrics()['purgeline_target_state']
                           if labels['layer'] == 'frontend'], [self.second.unix_address])
+
+    def test_hosts_limits_and_layers_change_under_load(self):
+        away = f'127.0.0.1:{free_port()}'  # nobody is there
+        pages = [f'/wiki/changed/{n}' for n in range(PAGES)]
+        denied, sink = 'denied.example.org', f'"{self.sink.address}"]'
+        end_load = self.load()
+        wait_for(lambda: len(self.sink.urls(HOST)) > 1000, 60, 'events are purged')
+
+        self.configure('purge:', f'purge:\n  hosts: {{deny: [{denied}]}}')
+        self.hangup('configuration applied')
+        self.kafka.produce(self.topic, [purge_event(f'https://{denied}/1')])
+        self.daemon.wait_metric('purgeline_events_total', 1, outcome='filtered')
+
+        self.configure(sink, f'{sink}, "connections": 1, "depth": 4, "request_timeout": "3s"')
+        self.configure('purge:', 'purge:\n  coalesce: {window: 1ms}\n  behind_after: 1s\n'
+                                 '  layer_deadline: 100ms')
+        self.hangup('configuration applied')
+        self.wait_connections(1)
+
+        # Two layers more: one that gets all from now on, and one that nobody ever answers for.
+        last = f'"{self.first.unix_address}"]}}\n'
+        self.configure(last, f'{last}    - {{name: away, targets: ["{away}"]}}\n'
+                             f'    - {{name: edge, targets: ["{self.second.unix_address}"]}}\n')
+        self.hangup('configuration applied')
+        self.assertEqual(self.said('target added'), 2)
+        self.daemon.wait_metric('purgeline_target_missed_events', 1, target=away)
+        for cache in (self.first, self.second):
+            self.fill(cache, pages)
+        version = self.origin.bump()
+        self.publish(pages)
+        for page in pages:
+            for cache in (self.second, self.first):
+                wait_for(lambda cache=cache, page=page: f'version {version}' in
+                         cache.get(HOST, page).body, 30, f'{page} is new')
+        self.assertLess(self.kafka.committed(self.daemon.group, self.topic),
+                        self.kafka.end_offset(self.topic))
+
+        self.configure(f'    - {{name: away, targets: ["{away}"]}}\n', '')
+        self.configure(f'  hosts: {{deny: [{denied}]}}\n', '')
+        self.hangup('configuration applied')
+        missed = re.search(rf'event="target removed" target={away} layer=away missed=(\d+)',
+                           self.daemon.log.read_text())
+        self.assertGreater(int(missed.group(1)), PAGES)
+        end_load()
+        self.kafka.produce(self.topic, [purge_event(f'https://{denied}/2')])
+        self.daemon.wait_committed(self.kafka, self.topic)
+        # Nothing was lost, whatever the limits were when it came.
+        self.assertEqual(set(self.sink.urls(HOST)),
+                         {(HOST, page) for page in pages} |
+                         {(HOST, f'/load/{n}') for n in range(self.events)})
+        self.assertEqual(set(self.sink.urls(denied)), {(denied, '/2')})
+        self.assertEqual(self.said('needs a restart'), 0)
+
+    def wait_connections(self, count):
+        wait_for(lambda: self.daemon.metric('purgeline_connections', target=self.sink.address)
+                 == count, 30, f'{count} connections are open')
 
     def test_a_topic_is_added_and_another_removed_under_load(self):
         other = f'{self.topic}-other'
