@@ -39,10 +39,26 @@ Errc code_of(int rc, int system_errno) {
   }
 }
 
+// sqlite3_system_errno() says nothing of a COMMIT that failed; the files remember.
+int last_errno(sqlite3* connection) {
+  if (const int number = sqlite3_system_errno(connection); number != 0) return number;
+  for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
+    sqlite3_file* file = nullptr;
+    int number = 0;
+    if (sqlite3_file_control(connection, "main", which, &file) == SQLITE_OK && file != nullptr &&
+        file->pMethods != nullptr &&
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK &&
+        number != 0) {
+      return number;
+    }
+  }
+  return 0;
+}
+
 Error error_of(sqlite3* connection, const std::string& path, int rc) {
   const int primary = rc & 0xff;
   const bool from_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
-  const int system_errno = from_system ? sqlite3_system_errno(connection) : 0;
+  const int system_errno = from_system ? last_errno(connection) : 0;
   std::string detail = path + ": " + sqlite3_errmsg(connection);
   // "disk I/O error" and "unable to open database file" alone send nobody to the right place.
   if (system_errno != 0) detail += std::string(" (") + std::strerror(system_errno) + ")";

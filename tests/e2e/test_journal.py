@@ -4,11 +4,13 @@ PURGELINE_TEST_KILLS says how often the daemon is killed under clients that post
 """
 
 import contextlib
+import errno
 import http.client
 import json
 import os
 import random
 import socket
+import struct
 import threading
 
 from harness import (Kafka, OnSmallDisk, PurgeSink, Purgeline, RealCachesTestCase, ServerTestCase,
@@ -16,7 +18,7 @@ from harness import (Kafka, OnSmallDisk, PurgeSink, Purgeline, RealCachesTestCas
                      wait_for)
 
 HOST = RealCachesTestCase.HOST
-KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
+KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '20'))
 CLIENTS = 8
 
 
@@ -300,6 +302,31 @@ class TestNothingLost(JournalTestCase):
         daemon.wait_ready()
         self.wait_purged([*pages, '/room'])
 
+    def test_a_disk_that_breaks_or_becomes_read_only_is_told_and_passes(self):
+        daemon = self.sink_daemon(make=BrokenDisk).start()
+        pages = []
+        for number in (errno.EROFS, errno.EIO):
+            with self.subTest(error=errno.errorcode[number]):
+                pages.append(f'/before/{number}')
+                self.assertEqual(self.purge(pages[-1]).status, 200)
+                daemon.break_disk(number)
+                answer = self.purge('/refused')
+                self.assertEqual(answer.status, 503, answer)
+                self.assertIn('retry-after', answer.headers)
+                wait_for(lambda number=number: os.strerror(number) in daemon.readiness().body, 10,
+                         '/readyz says why')
+                self.assertEqual(daemon.readiness().status, 503)
+                daemon.wait_metric('purgeline_journal_trouble', 1)
+                self.assertRegex(daemon.log.read_text(), 'event="journal refuses events" state='
+                                 f'begins why="[^"]*{os.strerror(number)}')
+                daemon.break_disk(0)
+                pages.append(f'/after/{number}')
+                wait_for(lambda: self.purge(pages[-1]).status == 200, 20, 'it goes on by itself')
+                daemon.wait_ready()
+        daemon.kill()
+        daemon.start()
+        self.wait_purged(pages)
+
 
 class TestNothingLostOnKafka(TestNothingLost):
     @classmethod
@@ -429,6 +456,24 @@ class TestOutbox(ServerTestCase):
 
 class Small(OnSmallDisk):
     size = '16m'
+
+
+class BrokenDisk(Purgeline):
+    """Its journal cannot be written while the test says so."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.file = self.folder / 'broken'
+        self.file.write_bytes(struct.pack('q', 0))
+
+    def break_disk(self, number):
+        """With this error number; 0 mends it."""
+        with open(self.file, 'r+b', buffering=0) as file:
+            file.write(struct.pack('q', number))
+
+    def environment(self):
+        return {**os.environ, 'LD_PRELOAD': os.environ['PURGELINE_REFUSE_WRITES'],
+                'PURGELINE_TEST_REFUSE_WRITES': str(self.file)}
 
 
 if __name__ == '__main__':
