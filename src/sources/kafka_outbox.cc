@@ -24,25 +24,6 @@ constexpr std::size_t kPage = 512;                        // events that one rea
 constexpr unsigned kOffsetBits = 48;
 constexpr unsigned kTopicBits = 16;
 
-// Ours last: the promises rest on them.
-KafkaSettings settings_of(const KafkaOutboxOptions& options) {
-  KafkaSettings settings;
-  auto& set = settings.properties;
-  set.emplace_back("client.id", "purgeline");
-  set.emplace_back("linger.ms", "5");
-  set.emplace_back("reconnect.backoff.max.ms", "2000");
-  for (const auto& [key, value] : options.properties) add_property(settings, key, value);
-  set.emplace_back("bootstrap.servers", kafka_servers(options.brokers));
-  set.emplace_back("enable.idempotence", "true");
-  set.emplace_back("acks", "all");
-  set.emplace_back("message.timeout.ms", "0");    // it stays in the outbox: an end gains nothing
-  set.emplace_back("partitioner", "consistent");  // without a key: always the same one
-  set.emplace_back("message.max.bytes", "8388608");
-  set.emplace_back("queue.buffering.max.kbytes", "65536");
-  set.emplace_back("log.queue", "true");
-  return settings;
-}
-
 // Copies the event. An array instead of the library's macros, which clang refuses as an extension.
 rd_kafka_resp_err_t produce(rd_kafka_t* client, const std::string& topic, const OutboxEvent& event,
                             std::uint64_t opaque) {
@@ -69,6 +50,25 @@ rd_kafka_resp_err_t produce(rd_kafka_t* client, const std::string& topic, const 
 
 }  // namespace
 
+// Ours last: the promises rest on them.
+KafkaSettings kafka_outbox_settings(const KafkaOutboxOptions& options) {
+  KafkaSettings settings;
+  auto& set = settings.properties;
+  set.emplace_back("client.id", "purgeline");
+  set.emplace_back("linger.ms", "5");
+  set.emplace_back("reconnect.backoff.max.ms", "2000");
+  for (const auto& [key, value] : options.properties) add_property(settings, key, value);
+  set.emplace_back("bootstrap.servers", kafka_servers(options.brokers));
+  set.emplace_back("enable.idempotence", "true");
+  set.emplace_back("acks", "all");
+  set.emplace_back("message.timeout.ms", "0");    // it stays in the outbox: an end gains nothing
+  set.emplace_back("partitioner", "consistent");  // without a key: always the same one
+  set.emplace_back("message.max.bytes", "8388608");
+  set.emplace_back("queue.buffering.max.kbytes", "65536");
+  set.emplace_back("log.queue", "true");
+  return settings;
+}
+
 void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
   rd_kafka_purge(
       client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -77,7 +77,7 @@ void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
 
 KafkaOutbox::KafkaOutbox(KafkaOutboxOptions options, OutboxLog& outbox, Clock& clock, EventLog& log)
     : options_(std::move(options)),
-      settings_(settings_of(options_)),
+      settings_(kafka_outbox_settings(options_)),
       outbox_(outbox),
       clock_(clock),
       log_(log),

@@ -39,6 +39,9 @@ struct KafkaOutboxOptions {
   Duration retry{std::chrono::seconds(2)};        // after a refusal
 };
 
+// The producer's. What the promises rest on cannot be set by the operator.
+[[nodiscard]] KafkaSettings kafka_outbox_settings(const KafkaOutboxOptions& options);
+
 class KafkaOutbox : private OutboxVisitor {
  public:
   static constexpr std::size_t kMostUnconfirmed = 8192;

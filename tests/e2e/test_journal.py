@@ -14,7 +14,7 @@ import struct
 import threading
 
 from harness import (Kafka, OnSmallDisk, PurgeSink, Purgeline, RealCachesTestCase, ServerTestCase,
-                     clr_packet, free_port, http_client, main, purge_event, purged_early, run_cli,
+                     clr_packet, free_port, http_client, main, purge_event, purged_early,
                      wait_for)
 
 HOST = RealCachesTestCase.HOST
@@ -130,24 +130,6 @@ class TestRealCachesOnKafka(TestRealCaches):
     WITH_KAFKA = True
 
 
-class TestConfiguration(JournalTestCase):
-    def test_an_address_that_is_taken_ends_the_start_with_1(self):
-        daemon = self.daemon('127.0.0.1:1', '127.0.0.1:2')
-        name, port = self.http.split(':')
-        with socket.create_server((name, int(port))):
-            done = run_cli('run', '-c', daemon.config)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn(self.http, done.stderr)
-
-    def test_a_token_that_cannot_be_read_is_a_mistake_in_the_configuration(self):
-        daemon = self.daemon('127.0.0.1:1', '127.0.0.1:2')
-        text = daemon.config.read_text()
-        daemon.config.write_text(text.replace('  http:\n', '  http:\n    token_file: /nowhere\n'))
-        done = run_cli('run', '-c', daemon.config)
-        self.assertEqual(done.returncode, 78, done.stderr)
-        self.assertIn('/nowhere', done.stderr)
-
-
 class Client(threading.Thread):
     """Asks for purges of pages of its own until it is stopped; keeps those acknowledged."""
 
@@ -250,6 +232,20 @@ class TestNothingLost(JournalTestCase):
     def answer_of(self, page, status):
         answer = self.purge(page)
         return answer if answer.status == status else None
+
+    def test_a_packet_is_never_answered(self):
+        """Answers to addresses that anybody can write into a packet would be a weapon."""
+        self.sink_daemon().start()
+        name, port = self.htcp.split(':')
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(sender.close)
+        wanted = clr_packet(f'http://{HOST}/wanted', wants_answer=True)
+        for packet in (wanted, wanted[:-3], b'x', clr_packet('nonsense', wants_answer=True),
+                       clr_packet(f'http://{HOST}/last', wants_answer=True)):
+            sender.sendto(packet, (name, int(port)))
+        self.wait_purged(['/wanted', '/last'])
+        sender.setblocking(False)
+        self.assertRaises(BlockingIOError, sender.recv, 1 << 16)
 
     def test_packets_that_found_no_room_are_counted(self):
         daemon = self.sink_daemon().start()

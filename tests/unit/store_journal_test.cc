@@ -205,19 +205,39 @@ TEST(Journal, AQueueThatIsFullRefusesAtOnce) {
   EXPECT_FALSE(journal->append(std::vector<Append>(1, Append{"t", "", "v", {}}), done));
 }
 
-TEST(Journal, AnOlderSchemaIsBroughtUp) {
+TEST(Journal, AnOlderSchemaIsBroughtUpWithAllThatIsInIt) {
   const Folder folder;
   const std::string path = folder.path("journal.db");
+  std::string id;
   {
     Database database = Database::open(path).value();
     ASSERT_TRUE(migrate(database, journal_steps().first(1), kJournalApplicationId));
+    id = database.word("SELECT id FROM journal").value();
+    const std::string first = std::to_string(std::int64_t{1} << kOffsetBits);
+    for (const std::string& row : {
+             std::string("INSERT INTO topic VALUES (1, 't', 1, 3, 4000000000000000050)"),
+             "INSERT INTO event VALUES (" + first + " + 1, 4000000000000000040, 'k', 'one'), (" +
+                 first + " + 2, 4000000000000000050, '', 'two')",
+             std::string("INSERT INTO mark VALUES (1, 3, 4000000000000000050)"),
+             std::string("INSERT INTO position VALUES ('purge', 't', 2, 40, '") + id + "', 60)",
+         }) {
+      ASSERT_TRUE(database.run(row)) << row;
+    }
   }
   OpenJournal journal(path);
-  ASSERT_TRUE(journal.append(1, {"t", "", "v", {}}));
+  EXPECT_EQ(journal->id(), id) << "else positions would be those of another log";
+  EXPECT_EQ(journal.append(1, {"t", "", "v", {}}).value(), std::vector<Offset>{Offset(3)});
+  using Rows = std::vector<std::pair<Offset, std::string>>;
+  EXPECT_EQ(read_topic(path, "t", Offset(1)),
+            (Rows{{Offset(1), "one"}, {Offset(2), "two"}, {Offset(3), "v"}}));
   Database person = Database::open(path, {true, {}, 0}).value();
   EXPECT_EQ(person.number("PRAGMA user_version").value(), 2);
-  EXPECT_EQ(person.word("SELECT topic || ' ' || \"offset\" || ' ' || value FROM events").value(),
-            "t 0 v");
+  EXPECT_EQ(person
+                .word("SELECT group_concat(topic || ' ' || \"offset\" || ' ' || key || value, ';')"
+                      " FROM events")
+                .value(),
+            "t 1 kone;t 2 two;t 3 v");
+  EXPECT_EQ(person.word("SELECT \"offset\" || ' ' || event_time_ns FROM position").value(), "2 40");
 }
 
 TEST(Journal, AFileThatItCannotUseIsRefusedInWordsAndLeftAsItIs) {
