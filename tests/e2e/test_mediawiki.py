@@ -3,11 +3,12 @@
 Purgeline is the only one that purges: each set-up also shows that without it the page stays old.
 """
 
+import subprocess
 import zlib
 
 from harness import ServerTestCase, http_client, main, run_cli, wait_for
 from harness.mediawiki import HOST
-from harness.small_wiki import EXAMPLE, ROOT, SmallWiki
+from harness.small_wiki import EXAMPLE, ROOT, SmallWiki, block, put
 
 PAGES_OF_TEMPLATE = 30
 
@@ -17,12 +18,13 @@ class WikiTestCase(ServerTestCase):
 
     way = None
     settings = ''
+    fence = False
 
     @classmethod
     def setUpClass(cls):
         if cls.way is None:
             return
-        cls.site = SmallWiki(cls.way, cls.settings)
+        cls.site = SmallWiki(cls.way, cls.settings, fence=cls.fence)
         cls.keep(*cls.site.servers())
         cls.site.start()
 
@@ -151,6 +153,40 @@ $wgHTTPTimeout = 2;
 
 class TestHtcp(EachWay, WikiTestCase):
     way = 'HTCP'
+
+
+class TestAsShipped(WikiTestCase):
+    """The set-up of the page with nothing left out: its commands, and the default fence."""
+
+    way = 'Event relayer'
+    fence = True
+
+    def run_line(self, line):
+        done = subprocess.run(['bash', '-c', put(line, {place: own for place, own in {
+            f'https://{HOST}': f'-H "Host: {HOST}" http://{self.site.varnish.address}',
+            'http://127.0.0.1:2112': f'http://{self.site.purgeline.admin}'}.items()
+            if place in line})], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, f'{line}: {done.stdout}{done.stderr}')
+        return done.stdout
+
+    def test_what_the_page_says_is_seen(self):
+        view, edit, view_again, metrics, readiness = block('See it work', '').splitlines()
+        self.site.settle()
+        self.run_line(view)
+        self.assertIn('X-Cache: hit', self.run_line(view))
+        self.assertTrue(edit.startswith('# edit'), edit)
+        self.site.wiki.edit('Main_Page', 'second text')
+        wait_for(lambda: 'X-Cache: miss' in self.run_line(view_again), 30, 'the page is a miss')
+        self.cached('/wiki/Main_Page', 'second text')
+        said = self.run_line(metrics)
+        self.assertRegex(said, r'purgeline_purges_total\{.*outcome="purged".*\} [1-9]')
+        self.assertRegex(said, r'purgeline_intake_http_events_total\{.*"accepted".*\} [1-9]')
+        self.assertIn('"ready":true', self.run_line(readiness))
+        # The fence takes what it finds, and the page is as fresh as before.
+        wait_for(lambda: 'X-Cache: miss' in self.run_line(view), 30, 'the fence has purged it')
+        self.assertGreater(self.site.purgeline.metric('purgeline_fence_purges_total'), 0)
+        self.cached('/wiki/Main_Page', 'second text')
+        self.site.settle()
 
 
 class TestWhatIsPurged(WikiTestCase):

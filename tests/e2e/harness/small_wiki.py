@@ -1,5 +1,8 @@
 """A wiki as docs/mediawiki.md sets it up: its blocks and the files it names, on other ports."""
 
+import grp
+import os
+import pwd
 import re
 import socket
 import sqlite3
@@ -19,10 +22,11 @@ EXAMPLE = ROOT / 'conf/purgeline-small-wiki.yaml'
 
 
 def block(heading, language):
-    """The one code block in that language below that heading of docs/mediawiki.md."""
-    sections = re.split(r'^#+ (.*)\n', PAGE.read_text(), flags=re.M)
+    """The one code block in that language below that heading of docs/mediawiki.md; '' is none."""
+    sections = re.split(r'^##+ (.*)\n', PAGE.read_text(), flags=re.M)
     text = dict(zip(sections[1::2], sections[2::2]))[heading]
-    found = re.findall(rf'^```{language}\n(.*?)^```$', text, flags=re.M | re.S)
+    found = [code for said, code in re.findall(r'^```(\w*)\n(.*?)^```$', text, flags=re.M | re.S)
+             if said == language]
     assert len(found) == 1, f'{len(found)} blocks in {language} below {heading!r}'
     return found[0]
 
@@ -39,10 +43,11 @@ class SmallWiki:
     """MediaWiki, Varnish and Purgeline, `way` being how MediaWiki hands over its purges.
 
     `browsable`: the wiki's host is Varnish's address instead of a name. `stand_in` makes what
-    serves pages instead of MediaWiki. `vcl_first` runs before everything else in Varnish.
+    serves pages instead of MediaWiki. `vcl_first` runs before everything else in Varnish. `fence`:
+    with the default fence instead of none.
     """
 
-    def __init__(self, way, settings='', browsable=False, stand_in=None, vcl_first=''):
+    def __init__(self, way, settings='', browsable=False, stand_in=None, vcl_first='', fence=False):
         self.way = way
         self.barriers = 0
         self.http, self.htcp = free_port(), free_port()
@@ -57,13 +62,18 @@ class SmallWiki:
             'vcl 4.1;\n': f'vcl 4.1;\n{vcl_first}',
             '/etc/varnish/purge.vcl': str(ROOT / 'conf/purge.vcl'),
             '.port = "8080"': f'.port = "{self.wiki.port}"'}))
+        # Whose group it is cannot be shown where there is no such user.
+        own = f'user={pwd.getpwuid(os.getuid()).pw_name},group={grp.getgrgid(os.getgid()).gr_name}'
+        self.varnish.listen_for_purges(put(block('Varnish', ''), {
+            '/run/varnish/purge.sock': self.varnish.unix_address.removeprefix('unix:'),
+            'user=varnish,group=purgeline': own}).split())
+        # With fences a restart purges again what came shortly before it.
+        off = {} if fence else {'\npurge:\n': '\npurge:\n  fence: off\n'}
         self.purgeline = Purgeline.from_example(EXAMPLE, {
             '127.0.0.1:8192': f'127.0.0.1:{self.http}',
             '127.0.0.1:4827': f'127.0.0.1:{self.htcp}',
             'unix:/run/varnish/purge.sock': self.varnish.unix_address,
-            'allow: [wiki.example.org]': f'allow: [{HOST}, 127.0.0.1]',
-            # With fences a restart purges again what came shortly before it.
-            '\npurge:\n': '\npurge:\n  fence: off\n'})
+            'allow: [wiki.example.org]': f'allow: [{HOST}, 127.0.0.1]', **off})
         if browsable:
             settings += f"\n$wgServer = 'http://{self.varnish.address}';\n"
             self.wiki.host = self.varnish.address

@@ -71,15 +71,20 @@ class Varnish(Server):
         self.port = free_port()
         self.address = f'127.0.0.1:{self.port}'
         self.unix_address = f'unix:{self.folder}/purge.sock'
+        self.listen_for_purges(['-a', f'purge={self.folder}/purge.sock,mode=0666'])
         self._reloads = 0
         self._vcl, self._more = vcl, more
         self._write_vcl(deny=False)
+
+    def listen_for_purges(self, arguments):
+        """What varnishd is told of the socket for purges, from its next start on."""
+        self._purge_listener = arguments
 
     def command(self):
         # No jail: changing users would clear the signal that ends it with this process.
         return ['varnishd', '-j', 'none', '-F',
                 '-n', self.folder / 'state', '-f', self.folder / 'vcl',
-                '-a', f'tcp={self.address}', '-a', f'purge={self.folder}/purge.sock,mode=0666',
+                '-a', f'tcp={self.address}', *self._purge_listener,
                 '-s', 'malloc,64m', '-p', 'thread_pool_min=10', '-p', 'thread_pools=1',
                 '-p', 'default_ttl=3600', *self._parameters]
 
