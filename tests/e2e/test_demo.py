@@ -15,7 +15,7 @@ DEMO = [sys.executable, '-B', str(Path(__file__).parent / 'demo.py')]
 class TestDemo(unittest.TestCase):
     def run_demo(self, status, *options):
         done = subprocess.run([*DEMO, *options], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=180)
+                              text=True, timeout=120)
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done.stdout
 

@@ -1,7 +1,8 @@
 """Real faults on real servers: whatever breaks, nothing is lost, layers stay in order, and waiting
 costs nothing.
 
-PURGELINE_TEST_KILLS says how often the daemon is killed in the last test.
+PURGELINE_TEST_KILLS says how often the daemon is killed in the last test, PURGELINE_TEST_OUTAGE for
+how many seconds a cache stands still.
 """
 
 import os
@@ -17,6 +18,7 @@ from harness import (LyingProxy, OnSmallDisk, Purgeline, RealCachesTestCase, Tra
 
 HOST = RealCachesTestCase.HOST
 OUTAGE = 30  # seconds that a broker stands still
+CACHE_OUTAGE = int(os.environ.get('PURGELINE_TEST_OUTAGE', '10'))
 KILLS = int(os.environ.get('PURGELINE_TEST_KILLS', '10'))
 SEED = int(os.environ.get('PURGELINE_TEST_SEED', '0')) or random.randrange(1, 1 << 31)
 
@@ -142,9 +144,9 @@ class TestStandstill(FaultTestCase):
         self.addCleanup(self.backend.resume)
         self.publish(pages)
         daemon.wait_metric('purgeline_target_state', 2, layer='backend')
-        spent, end = cpu_time(daemon), time.monotonic() + 10
-        wait_for(lambda: time.monotonic() > end, 11, 'ten seconds are over')
-        self.assert_idle(daemon, spent, 10)
+        spent, end = cpu_time(daemon), time.monotonic() + CACHE_OUTAGE
+        wait_for(lambda: time.monotonic() > end, CACHE_OUTAGE + 1, 'the outage is over')
+        self.assert_idle(daemon, spent, CACHE_OUTAGE)
         self.assertLess(self.kafka.committed(daemon.group, self.topic), len(pages))
         self.backend.resume()
         daemon.wait_committed(self.kafka, self.topic)
