@@ -22,7 +22,7 @@ namespace purgeline {
 struct AbsenceFacts {
   TargetState state{TargetState::unknown};
   std::uint64_t pending{0};  // events whose layer waits for it
-  bool idle{false};          // nothing waits for it
+  bool idle{false};          // nothing waits for it, and all that it was asked it has answered
 };
 
 class Absences {

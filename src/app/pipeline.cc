@@ -151,7 +151,7 @@ void Pipeline::watch_targets() {
     AbsenceFacts& fact = facts_[id.value()];
     fact.state = dispatcher_.state(id);
     fact.pending = journeys_.pending(id);
-    fact.idle = coalescer_.waiting(id) == 0;
+    fact.idle = coalescer_.waiting(id) == 0 && dispatcher_.in_flight(id) == 0;
   }
   // Of the room there was: URLs are counted at their longest, so it may be far below the capacity.
   const bool tight = journeys_.room() < room_of_all_ / 8 || journeys_.fences().tight();

@@ -466,12 +466,19 @@ std::uint64_t Readings::backlog(PartitionId id) const {
 std::uint64_t Readings::missed(TargetId target) const {
   std::int64_t sum = 0;
   for (const Partition& partition : partitions_) {
+    // Ranges may lie upon each other; those that are owed stand in the order of their beginnings.
+    Offset reached, end{INT64_MAX};
     const auto away = partition.away.find(target);
     if (away != partition.away.end()) {
-      sum += (*this)[*partition.live].ledger->next().value() - away->second.from.value();
+      end = away->second.from;
+      sum += (*this)[*partition.live].ledger->next().value() - end.value();
     }
     for (const Owed& owed : partition.owed) {
-      if ((owed.targets & mask_of(target)) != 0) sum += owed.to.value() - owed.from.value();
+      if ((owed.targets & mask_of(target)) == 0) continue;
+      const Offset from = std::max(owed.from, reached), to = std::min(owed.to, end);
+      if (from >= to) continue;
+      sum += to.value() - from.value();
+      reached = to;
     }
   }
   return static_cast<std::uint64_t>(sum);

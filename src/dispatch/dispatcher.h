@@ -40,6 +40,8 @@ class Dispatcher {
   void remove(TargetId target, MonoTime until);
   [[nodiscard]] bool idle(TargetId target) const { return at(target).idle(); }
   void forget(TargetId target);
+  // Requests that have no answer yet.
+  [[nodiscard]] std::size_t in_flight(TargetId target) const { return at(target).in_flight(); }
 
   // Call after each turn of the transport, with a refreshed clock.
   void turn();

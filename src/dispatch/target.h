@@ -52,6 +52,7 @@ class Target : public ResolveHandler {
   void drain(MonoTime until);
   // Nothing in flight and no connection.
   [[nodiscard]] bool idle() const;
+  [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
   [[nodiscard]] TargetState state() const { return state_; }
   // Its good answers do not show that a cache made them: what passes PURGE on to an origin that
   // says 200 to anything purges nothing.

@@ -103,7 +103,7 @@ bool Journal::append(std::vector<Append> batch, Done done) {
   const std::size_t events = batch.size();
   {
     const std::lock_guard lock(mutex_);
-    if (!trouble_.empty()) {
+    if (!trouble_.empty() || !damage_.empty()) {
       metrics_.refused += events;
       return false;
     }
@@ -126,12 +126,21 @@ std::string Journal::trouble() const {
   {
     const std::lock_guard lock(mutex_);
     if (!trouble_.empty()) return trouble_;
+    if (!damage_.empty()) return "the journal is damaged: " + damage_.begin()->second;
   }
   const JournalLoad held = queue_.held();
   if (held.events >= options_.queue_events || held.bytes >= options_.queue_bytes / 16 * 15) {
     return "the journal's queue is full; the disk does not keep up";
   }
   return {};
+}
+
+void Journal::report_damage(const std::string& reader, const std::string& words) {
+  const std::lock_guard lock(mutex_);
+  if (words.empty())
+    damage_.erase(reader);
+  else
+    damage_[reader] = words;
 }
 
 bool Journal::commit(std::string reader, const Commit& commit, Answer done) {
@@ -161,6 +170,7 @@ void Journal::unwatch(int wake_fd) {
 JournalMetrics Journal::metrics() const {
   const std::lock_guard lock(mutex_);
   JournalMetrics out = metrics_;
+  if (!damage_.empty()) out.trouble = 1;
   out.queued = static_cast<double>(queue_.held().events);
   return out;
 }

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -73,6 +74,9 @@ class Journal final : public JournalWriter {
   [[nodiscard]] bool append(std::vector<Append> batch, Done done) override;
   [[nodiscard]] bool takes_topic(const std::string& topic) override;
   [[nodiscard]] std::string trouble() const override;
+  // A reader cannot read on, because the file is damaged: nothing more is taken that it might not
+  // get. The writer may go on for long without noticing. Empty `words`: it reads again.
+  void report_damage(const std::string& reader, const std::string& words);
 
   // Asked together with appends, answered on the writer thread. False: stopped.
   using Answer = std::function<void(Status)>;
@@ -153,6 +157,7 @@ class Journal final : public JournalWriter {
   // Shared.
   mutable std::mutex mutex_;
   std::string trouble_;
+  std::map<std::string, std::string> damage_;  // what readers said, by reader
   std::string pinned_;
   std::vector<JournalTopic> published_;       // by name; none goes
   std::set<std::string, std::less<>> names_;  // topics that are there or may come

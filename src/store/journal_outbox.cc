@@ -12,6 +12,8 @@ Status JournalOutbox::read(const std::string& topic, Offset from, OutboxVisitor&
     return failure(Errc::unavailable, "the journal is not read any more");
   }
   while (!answer) reader_.wait();
+  const bool damaged = !*answer && answer->error().code == Errc::corrupt;
+  journal_.report_damage("outbox " + topic, damaged ? answer->error().detail : "");
   if (!*answer) return tl::unexpected<Error>(std::move(answer->error()));
   const auto* page = std::get_if<JournalPage>(&**answer);
   if (page == nullptr) {

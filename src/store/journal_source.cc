@@ -90,12 +90,14 @@ void JournalSource::reposition(CursorId id, Offset from) {
   cursor.row = 0;
   cursor.asking = false;
   cursor.lost = false;
+  set_damaged(id, cursor, nullptr);
   cursor.not_before = {};
   fetch(id, cursor);
 }
 
 void JournalSource::close(CursorId id) {
-  CHECK(cursors_.erase(id) == 1);
+  set_damaged(id, cursor_of(id), nullptr);
+  cursors_.erase(id);
 }
 
 Offset JournalSource::position(CursorId id) const {
@@ -144,11 +146,12 @@ void JournalSource::fetch(CursorId id, Cursor& cursor) {
 void JournalSource::on_page(CursorId id, std::uint64_t place,
                             Result<JournalReader::Answer> answer) {
   if (stopped_) return;
-  tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   const auto at = cursors_.find(id);
   if (at == cursors_.end() || at->second->place != place) return;
   Cursor& cursor = *at->second;
   cursor.asking = false;
+  set_damaged(id, cursor, answer ? nullptr : &answer.error());
+  tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) {
     cursor.not_before = clock_.now() + options_.retry;
     return;
@@ -288,7 +291,22 @@ void JournalSource::take_ends() {
   }
 }
 
+// `error`: of the page that it needs next; any other than of a damaged file is the disk's.
+void JournalSource::set_damaged(CursorId id, Cursor& cursor, const Error* error) {
+  const bool damaged = error != nullptr && error->code == Errc::corrupt;
+  if (!damaged && !cursor.damaged) return;
+  journal_.report_damage("cursor " + std::to_string(id.value()), damaged ? error->detail : "");
+  if (damaged == cursor.damaged) return;
+  cursor.damaged = damaged;
+  if (damaged)
+    ++damaged_;
+  else
+    --damaged_;
+}
+
+// What others can read does not help the one that cannot.
 void JournalSource::tell_state(bool reachable, const std::string& why) {
+  if (reachable && damaged_ > 0) return;
   if (reachable_ == reachable) return;
   reachable_ = reachable;
   listener_->on_log_state(reachable, why);

@@ -72,6 +72,7 @@ class JournalSource final : public Source {
     std::uint64_t place{0};  // counts moves: answers for an earlier place are dropped
     bool asking{false};
     bool lost{false};       // out of range: stands still
+    bool damaged{false};    // the file is, where it reads
     MonoTime not_before{};  // of the next try
   };
   // A question of the caller's.
@@ -94,6 +95,7 @@ class JournalSource final : public Source {
   void on_identity(Result<JournalReader::Answer> answer);
   void take_ends();
   void tell_state(bool reachable, const std::string& why);
+  void set_damaged(CursorId id, Cursor& cursor, const Error* error);
   [[nodiscard]] bool wanted(const std::string& topic) const;
 
   Journal& journal_;
@@ -120,6 +122,7 @@ class JournalSource final : public Source {
   MonoTime looking_since_{};
   std::string cluster_;
   std::optional<bool> reachable_;  // as last told
+  std::size_t damaged_{0};         // cursors
 };
 
 // Place: behind the committer. Thread: the shard's.

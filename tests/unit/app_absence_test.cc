@@ -48,5 +48,26 @@ TEST(Absence, OfAFrontendIsOverBeforeTheBackendAnswers) {
       << "until then the frontend may have been filled with the backend's old copy";
 }
 
+// It answered well before, and nothing waits for it once it is left out.
+TEST(Absence, OfASlowTargetIsNotOverBeforeItAnswers) {
+  test::NoLetters letters;
+  PurgeConfig config = patient();
+  config.layer_deadline = seconds(1);
+  config.coalesce.capacity = 40;
+  LonePipeline bench(config, letters);
+  bench.start();
+  bench.append("h/first");
+  bench.run(seconds(2));
+  bench.transport.cache(kBackend).latency = seconds(30);
+  for (int i = 0; i < 100; ++i) bench.append("h/" + std::to_string(i));
+  bench.run(seconds(20));
+  EXPECT_EQ(bench.lines.count("target behind"), 1);
+  EXPECT_EQ(bench.lines.count("target live again"), 0);
+  bench.transport.cache(kBackend).latency = std::chrono::milliseconds(1);
+  bench.run(seconds(40));
+  EXPECT_EQ(bench.lines.count("target live again"), 1);
+  EXPECT_EQ(bench.committed(), 101);
+}
+
 }  // namespace
 }  // namespace purgeline

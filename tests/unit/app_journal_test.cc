@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <thread>
 
@@ -13,6 +15,7 @@
 #include "app/shard.h"
 #include "control/config_load.h"
 #include "io/system_clock.h"
+#include "store/journal_outbox.h"
 #include "unit/store_journal_support.h"
 
 namespace purgeline {
@@ -135,6 +138,70 @@ TEST(ShardOnAJournal, WhatIsAppendedIsPurgedAndNotReadAgain) {
   ASSERT_TRUE(position);
   EXPECT_EQ(position->offset, Offset(100));
   EXPECT_EQ(position->cluster, journal->id());
+}
+
+// The pages of the file, but for the first, which every reader looks at; put back at the end.
+class Damage {
+ public:
+  explicit Damage(std::string path) : path_(std::move(path)) {
+    std::ifstream file(path_, std::ios::binary);
+    whole_.assign(std::istreambuf_iterator<char>(file), {});
+    write(whole_.substr(0, kPage) + std::string(whole_.size() - kPage, '\xAA'));
+  }
+  Damage(const Damage&) = delete;
+  Damage& operator=(const Damage&) = delete;
+  ~Damage() { write(whole_); }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  void write(const std::string& bytes) {
+    std::fstream file(path_, std::ios::binary | std::ios::in | std::ios::out);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    CHECK(file.flush().good());
+  }
+  const std::string path_;
+  std::string whole_;
+};
+
+// The writer's connection has the pages that it writes to, and could acknowledge for hours what
+// nobody will ever read.
+TEST(ShardOnAJournal, OneThatIsDamagedTakesNothingUntilItIsMended) {
+  const Folder folder;
+  Cache cache;
+  const Config config = config_for(cache, folder.path());
+  const std::string path = folder.path("journal.db");
+  OpenJournal journal(path);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(journal.append(100, purge_of(std::to_string(i), journal.now())));
+  }
+  journal.until([&] { return journal->metrics().wal_bytes == 0; });
+  SystemClock store_clock;
+  LogOutput log({.level = LogLevel::error});
+  auto store = StoreThread::open(folder.path("state.db"), store_clock).value();
+  SnapshotBoard board;
+  Heartbeat heartbeat;
+  Shard shard(config, *store, log, board, heartbeat);
+  shard.set_journal(&*journal);
+  JournalOutbox outbox(*journal);
+  struct : OutboxVisitor {
+    bool on_event(const OutboxEvent&) override { return true; }
+  } visitor;
+  {
+    const Damage damage(path);
+    ASSERT_TRUE(shard.start().has_value());
+    journal.until([&] { return !journal->trouble().empty(); });
+    EXPECT_NE(journal->trouble().find("the journal is damaged: "), std::string::npos)
+        << journal->trouble();
+    EXPECT_FALSE(outbox.read("resource-purge", Offset(0), visitor));
+    EXPECT_FALSE(journal.append(1, purge_of("more", journal.now())));
+    EXPECT_EQ(journal->metrics().trouble, 1);
+  }
+  EXPECT_TRUE(outbox.read("resource-purge", Offset(0), visitor));
+  journal.until([&] { return journal->trouble().empty(); });
+  EXPECT_TRUE(journal.append(1, purge_of("more", journal.now())));
+  journal.until([&] { return cache.asked().count("PURGE /wiki/more HTTP/1.1") > 0; });
+  shard.stop();
+  EXPECT_TRUE(shard.wait());
 }
 
 struct Lines final : EventLog {

@@ -234,6 +234,15 @@ TEST_F(ReadingsTest, WhoIsBehindHoldsTheCommitAndGetsItsRangeWithTheLayersBehind
   EXPECT_EQ(readings.missed(kBackend), 0u);
 }
 
+TEST_F(ReadingsTest, WhatSomebodyMissedIsCountedOnce) {
+  readings.open_live(kP, Offset{0}, {}, Offset{0});
+  finish(live(), 0, 10);
+  readings.leave_out(kBackend);
+  finish(live(), 10, 20);
+  readings.jump(kP, Offset{100}, true);  // the rest becomes a backlog for all
+  EXPECT_EQ(readings.missed(kBackend), 90u);
+}
+
 TEST_F(ReadingsTest, BehindAgainDuringItsCatchUpItIsOwedTheRest) {
   readings.open_live(kP, Offset{0}, {}, Offset{0});
   readings.leave_out(kBackend);
