@@ -7,8 +7,8 @@ may see it are built and run until one fails, and it is taken out again. Exits 1
 survives, no longer applies or does not compile.
 
 One mistake that such a router can make has no patch: to resume a paused partition twice, or never.
-Nothing here pauses or resumes. A reader takes as many events as the table has room for and leaves the
-others where they are (Pipeline::read), so there is no state that could be wrong.
+Nothing here pauses or resumes. A reader takes as many events as the table has room for and leaves
+the others where they are (Pipeline::read), so there is no state that could be wrong.
 """
 
 import argparse
