@@ -19,10 +19,16 @@ std::uint64_t stamp_units(MonoTime time) {
   return static_cast<std::uint64_t>(units.count());
 }
 
-std::string seconds_between(WallTime from, WallTime to) {
+std::string seconds_text(Duration duration) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.3f", static_cast<double>((to - from).count()) * 1e-9);
+  std::snprintf(text, sizeof text, "%.3f", static_cast<double>(duration.count()) * 1e-9);
   return text;
+}
+
+audit::FetchTime configured(const PurgeConfig& config, MonoTime now) {
+  audit::FetchTime fetch_time;
+  fetch_time.configure(config.fence.fetch_time, config.fence.fetch_time_max, now);
+  return fetch_time;
 }
 
 }  // namespace
@@ -44,18 +50,19 @@ Audit::Audit(const PurgeConfig& config, const TargetTable& targets, Transport& t
       resolver_(resolver),
       clock_(clock),
       log_(log),
+      fetch_time_(configured(config, clock.now())),
       auditor_(options_of(config), random),
       on_(config.audit.sample.has_value()) {
   for (const TargetSpec& spec : targets_.specs()) add(spec);
 }
 
-audit::AuditorOptions Audit::options_of(const PurgeConfig& config) {
+audit::AuditorOptions Audit::options_of(const PurgeConfig& config) const {
   audit::AuditorOptions options;
   options.sample = config.audit.sample ? config.audit.sample->millionths : 0;
   options.budget = config.audit.budget;
   options.clock_margin = config.audit.clock_margin;
   options.window = config.audit.window;
-  if (const auto& fetch_time = config.fence.fetch_time) {
+  if (const auto fetch_time = fetch_time_.in_force()) {
     options.fence = audit::FenceTimes{config.fence.origin_lag, *fetch_time, config.fence.hit_time};
   }
   return options;
@@ -84,7 +91,9 @@ void Audit::remove(TargetId target) {
 }
 
 void Audit::change(const PurgeConfig& config) {
-  auditor_.change(options_of(config));
+  const MonoTime now = clock_.now();
+  fetch_time_.configure(config.fence.fetch_time, config.fence.fetch_time_max, now);
+  auditor_.change(options_of(config), now);
   on_ = config.audit.sample.has_value();
 }
 
@@ -116,6 +125,7 @@ void Audit::on_purged(TargetId target, const KeyText& text, MonoTime version,
 void Audit::turn(std::uint64_t purges, TargetMask may_look) {
   const MonoTime now = clock_.now();
   touched_ = false;
+  forget(now);
   auditor_.grant(purges - std::exchange(granted_, purges));
   for (const TargetId target : targets_.here()) {
     Eye& eye = eyes_[target.value()];
@@ -171,6 +181,36 @@ void Audit::conclude(TargetId target, Eye& eye, const std::optional<audit::Head>
   if (seen.verdict != AuditVerdict::stale) return;
   ++metrics.stale;
   report(target, std::move(seen.finding));
+  if (seen.fetch) learn(*seen.fetch, findings_.back(), now);
+}
+
+// ---- how long a fetch may last
+
+void Audit::learn(Duration fetch, const AuditFinding& finding, MonoTime now) {
+  const auto before = fetch_time_.in_force();
+  if (!fetch_time_.raise(fetch, now)) return;
+  log_.write(LogLevel::warning, "fetch time raised",
+             {{"from", seconds_text(*before)},
+              {"to", seconds_text(*fetch_time_.in_force())},
+              {"url", finding.host + finding.path},
+              {"why", "a fetch of it lasted for " + seconds_text(fetch) + " s or longer"},
+              {"effect", "fences of new events come later"}});
+  set_fetch_time(now);
+}
+
+void Audit::forget(MonoTime now) {
+  const auto before = fetch_time_.in_force();
+  if (!fetch_time_.turn(now)) return;
+  log_.write(LogLevel::info, "fetch time lowered",
+             {{"from", seconds_text(*before)},
+              {"to", seconds_text(*fetch_time_.in_force())},
+              {"why", "no fetch was found to last for longer than its fence waits"}});
+  set_fetch_time(now);
+}
+
+void Audit::set_fetch_time(MonoTime now) {
+  auditor_.set_fetch_time(*fetch_time_.in_force(), now);
+  fetch_time_changed_ = true;
 }
 
 void Audit::report(TargetId target, AuditFinding finding) {
@@ -181,8 +221,8 @@ void Audit::report(TargetId target, AuditFinding finding) {
               {"target", finding.target},
               {"layer", finding.layer},
               {"stage", audit_stage_name(finding.stage)},
-              {"date_before_change", seconds_between(finding.date, finding.changed)},
-              {"age", seconds_between(WallTime{}, WallTime{} + finding.age)},
+              {"date_before_change", seconds_text(finding.changed - finding.date)},
+              {"age", seconds_text(finding.age)},
               {"failed_attempts", std::to_string(finding.attempts)},
               {"before", finding.before},
               {"effect", "purged again on all layers"}});
@@ -207,6 +247,7 @@ void Audit::turn_blind(TargetId target, Eye& eye, const std::string& why, MonoTi
 // looked for now and then.
 void Audit::set_next(TargetMask may_look, MonoTime now) {
   next_ = auditor_.open() > 0 ? now + kLookForLate : MonoTime::max();
+  next_ = std::min(next_, fetch_time_.next_due());
   for (const TargetId target : targets_.here()) {
     const Eye& eye = eyes_[target.value()];
     next_ = std::min(next_, eye.link->next_due());

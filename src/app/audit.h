@@ -16,11 +16,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/audit_link.h"
 #include "app/target_table.h"
 #include "audit/auditor.h"
+#include "audit/fetch_time.h"
 #include "coalesce/journeys.h"
 #include "dispatch/target_spec.h"
 #include "purgeline/clock.h"
@@ -66,6 +68,12 @@ class Audit {
   };
   [[nodiscard]] std::optional<Again> take_again();
 
+  // ---- how long a fetch may last
+  // In force for new events; empty without fences.
+  [[nodiscard]] std::optional<Duration> fetch_time() const { return fetch_time_.in_force(); }
+  // Whether that has changed since this was asked.
+  [[nodiscard]] bool take_fetch_time_change() { return std::exchange(fetch_time_changed_, false); }
+
   // ---- a changed configuration
   void change(const PurgeConfig& config);
   void add(const TargetSpec& target);
@@ -85,7 +93,10 @@ class Audit {
   };
   using Stages = std::array<AuditStageMetrics, kAuditStages>;
 
-  [[nodiscard]] static audit::AuditorOptions options_of(const PurgeConfig& config);
+  [[nodiscard]] audit::AuditorOptions options_of(const PurgeConfig& config) const;
+  void learn(Duration fetch, const AuditFinding& finding, MonoTime now);
+  void forget(MonoTime now);
+  void set_fetch_time(MonoTime now);
   void go_on(TargetId target, Eye& eye, MonoTime now);
   // Nothing forbids that a look at the target begins; the Auditor says when one does.
   [[nodiscard]] bool may_start(TargetId target, TargetMask may_look, MonoTime now) const;
@@ -102,6 +113,8 @@ class Audit {
   Resolver& resolver_;
   Clock& clock_;
   EventLog& log_;
+  audit::FetchTime fetch_time_;
+  bool fetch_time_changed_{false};
   audit::Auditor auditor_;
   bool on_;
   bool draining_{false};

@@ -142,6 +142,7 @@ class Pipeline : public RecordSink,
   void adapt_tick();
   void audit_purge(DeliveryId id, const Outcome& outcome);
   void turn_audit();
+  void set_fence_times();
   void purge_again(const Audit::Again& stale);
   // Who waits for single events; null as nearly always.
   [[nodiscard]] ShardWatches* watches() const {

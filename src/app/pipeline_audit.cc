@@ -1,5 +1,6 @@
 // The audit's place in the pipeline: which purges it is told of, and how it purges again.
 #include "app/pipeline.h"
+#include "app/stage_options.h"
 #include "decode/url.h"
 #include "purgeline/check.h"
 
@@ -24,11 +25,18 @@ void Pipeline::turn_audit() {
     }
   }
   audit_.turn(outcomes_, may_look);
+  if (audit_.take_fetch_time_change()) set_fence_times();
   while (!draining_ && journeys_.room() > 0) {
     const auto stale = audit_.take_again();
     if (!stale) return;
     purge_again(*stale);
   }
+}
+
+void Pipeline::set_fence_times() {
+  FenceTimes times = fence_times(config_);
+  times.fetch_time = audit_.fetch_time();
+  journeys_.fences().set_times(times);
 }
 
 // An event of now that comes from nobody's log: on every layer in order, since what one of them

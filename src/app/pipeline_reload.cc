@@ -28,10 +28,10 @@ Pipeline::Reloaded Pipeline::reload(const PurgeConfig& config, const LogConfig& 
   journeys_.set_layer_deadline(config.layer_deadline);
   coalescer_.set_window(config.coalesce.window);
   coalescer_.set_lag(coalescing_lag(config));
-  journeys_.fences().set_times(fence_times(config));
   coalescer_.set_min_share(log.catch_up.min_share);
   absences_.set_behind_after(config.behind_after);
   audit_.change(config);
+  set_fence_times();
   partitions_.change(partition_options(config, log));
   if (!log.kafka.brokers.empty()) partitions_.change_topics(log.kafka.topics);
   change_targets(*change);

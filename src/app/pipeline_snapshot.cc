@@ -39,6 +39,8 @@ void Pipeline::snapshot(MetricsSnapshot& out) {
   metrics_.fences_open = fences.open();
   metrics_.fences_capacity = fences.capacity();
   metrics_.fences_oldest = static_cast<double>(fences.oldest_age().count()) * 1e-9;
+  metrics_.fetch_time =
+      static_cast<double>(audit_.fetch_time().value_or(Duration{0}).count()) * 1e-9;
   metrics_.fence_events = fences.counts().events;
   metrics_.rebounds = fences.counts().rebounds;
   metrics_.fence_purges = fences.counts().purges;

@@ -19,9 +19,22 @@ Auditor::Auditor(const AuditorOptions& options, Random& random)
   draw();
 }
 
-void Auditor::change(const AuditorOptions& options) {
+void Auditor::change(const AuditorOptions& options, MonoTime now) {
+  remember_fetch_time(now);
   options_ = options;
   draw();
+}
+
+void Auditor::set_fetch_time(Duration fetch_time, MonoTime now) {
+  CHECK(options_.fence.has_value());
+  remember_fetch_time(now);
+  options_.fence->fetch_time = fetch_time;
+}
+
+// A purge that is answered now may be for an event that came before.
+void Auditor::remember_fetch_time(MonoTime now) {
+  former_fetch_time_ = options_.fence ? options_.fence->fetch_time : Duration{0};
+  fetch_time_since_ = now;
 }
 
 // The gaps are drawn around their mean, so that no rhythm of the events hides some of them.
@@ -59,6 +72,13 @@ void Auditor::add(const Purged& purged, MonoTime now) {
   sample.stage = AuditStage::first;
   sample.version = purged.version;
   sample.purged = now;
+  sample.fetch_time = Duration{0};
+  if (options_.fence) {
+    const bool former = purged.version <= fetch_time_since_;
+    sample.fetch_time = std::max(options_.fence->fetch_time,
+                                 former ? former_fetch_time_ : options_.fence->fetch_time);
+    sample.without = fence_of(sample);
+  }
   sample.due = due_of(sample, AuditStage::first);
   sample.before.clear();
   sample.used = true;
@@ -71,23 +91,27 @@ void Auditor::grant(std::uint64_t purges) {
   credit_ = std::min(kMostCredit, credit_ + std::min(purges, kMostCredit) * options_.budget);
 }
 
-// Layer 1's fence is due L + F after v, and each further layer's H after that.
+// Layer 1's fence is due L + F after v.
+MonoTime Auditor::fence_of(const Sample& sample) const {
+  return sample.version + options_.fence->origin_lag + sample.fetch_time;
+}
+
+// Each further layer's fence is due H after the one before.
 MonoTime Auditor::due_of(const Sample& sample, AuditStage stage) const {
   const MonoTime first = sample.purged + kFirst;
   if (stage == AuditStage::first) return first;
   MonoTime fence = first;
-  if (options_.fence) {
-    const Duration step = (options_.fence->origin_lag + options_.fence->fetch_time) / 16;
-    fence =
-        std::max(fence, sample.version + options_.fence->origin_lag + options_.fence->fetch_time +
-                            sample.layer * options_.fence->hit_time + step + kFenceSlack);
+  if (fenced(sample)) {
+    const Duration step = (options_.fence->origin_lag + sample.fetch_time) / 16;
+    fence = std::max(
+        fence, fence_of(sample) + sample.layer * options_.fence->hit_time + step + kFenceSlack);
   }
   return stage == AuditStage::fence ? fence : std::max(fence, sample.purged + kLate);
 }
 
 MonoTime Auditor::bound_of(const Sample& sample) const {
-  const bool fenced = sample.stage != AuditStage::first && options_.fence;
-  return fenced ? sample.version + options_.fence->origin_lag : sample.version;
+  const bool after_fence = sample.stage != AuditStage::first && fenced(sample);
+  return after_fence ? sample.version + options_.fence->origin_lag : sample.version;
 }
 
 // ---- looking
@@ -141,6 +165,12 @@ Auditor::Seen Auditor::conclude(std::uint32_t slot, const std::optional<Head>& h
     finding.date = *head->date;
     finding.age = *head->age;
     finding.before = sample.before;
+    const WallTime made = std::max(finding.date, wall - finding.age);
+    const bool by_fetch = sample.layer == 0 && sample.stage != AuditStage::first && fenced(sample);
+    if (by_fetch) seen.fetch = at_wall(sample.without) - made;
+  } else if (sample.stage == AuditStage::fence &&
+             (seen.verdict == AuditVerdict::absent || seen.verdict == AuditVerdict::fresh)) {
+    sample.without = now;
   }
   count(seen.verdict, now);
   sample.taken = lines_[sample.target.value()].looking = false;
@@ -162,7 +192,7 @@ void Auditor::go_on(std::uint32_t slot, AuditVerdict verdict) {
   }
   sample.before.append(sample.before.empty() ? "" : ", ").append(audit_stage_name(sample.stage));
   sample.before.append(" ").append(audit_verdict_name(verdict));
-  const bool fence = sample.stage == AuditStage::first && options_.fence;
+  const bool fence = sample.stage == AuditStage::first && fenced(sample);
   sample.stage = fence ? AuditStage::fence : AuditStage::late;
   sample.due = due_of(sample, sample.stage);
 }

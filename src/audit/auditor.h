@@ -73,7 +73,9 @@ class Auditor {
 
   Auditor(const AuditorOptions& options, Random& random);
   // Counts for what is sampled and due from now on.
-  void change(const AuditorOptions& options);
+  void change(const AuditorOptions& options, MonoTime now);
+  // Counts for events from now on, as it does for their fences. REQUIRES: there are fences.
+  void set_fetch_time(Duration fetch_time, MonoTime now);
 
   // ---- sampling
   // Whether this good answer is one to look after. A few instructions: asked for each.
@@ -96,6 +98,9 @@ class Auditor {
     AuditFinding finding;  // of a violation, without the names of target and layer
     std::uint8_t layer{0};
     AuditStage stage{};
+    // Of a violation that shows that a fetch from the origin lasted for too long for its fence: for
+    // so long at least.
+    std::optional<Duration> fetch;
   };
   [[nodiscard]] Seen conclude(std::uint32_t slot, const std::optional<Head>& head, MonoTime now,
                               WallTime wall);
@@ -133,6 +138,8 @@ class Auditor {
     MonoTime version{};
     MonoTime purged{};
     MonoTime due{};
+    Duration fetch_time{0};  // of its fence
+    MonoTime without{};      // behind the fence it was known to be without an old copy until then
     std::string before;
     bool used{false};
     bool taken{false};
@@ -149,6 +156,12 @@ class Auditor {
 
   void draw();
   [[nodiscard]] MonoTime due_of(const Sample& sample, AuditStage stage) const;
+  void remember_fetch_time(MonoTime now);
+  // There was a fence for its event, and there are fences.
+  [[nodiscard]] bool fenced(const Sample& sample) const {
+    return options_.fence && sample.fetch_time > Duration{0};
+  }
+  [[nodiscard]] MonoTime fence_of(const Sample& sample) const;
   [[nodiscard]] MonoTime bound_of(const Sample& sample) const;
   // The stage after this one, or the end.
   void go_on(std::uint32_t slot, AuditVerdict verdict);
@@ -158,6 +171,8 @@ class Auditor {
   void roll(MonoTime now);
 
   AuditorOptions options_;
+  Duration former_fetch_time_{0};  // of the events with a version before fetch_time_since_
+  MonoTime fetch_time_since_{MonoTime::min()};
   Random& random_;
   std::uint64_t until_next_{0};
   std::vector<Sample> samples_;

@@ -122,6 +122,10 @@ AdminResponse audit_page(const AdminView& view) {
   std::string body = view.snapshot.audit ? "{\"on\":true" : "{\"on\":false";
   body += ",\"consistency_ratio\":";
   body += view.snapshot.audit_ratio ? std::to_string(view.snapshot.audit_ratio->ratio) : "null";
+  char fetch_time[48];
+  std::snprintf(fetch_time, sizeof fetch_time, ",\"fetch_time\":%.3f",
+                view.snapshot.shard.fetch_time);
+  body += fetch_time;
   body += ",\"targets\":[";
   for (const AuditedTarget& target : view.snapshot.audited) {
     body += &target == view.snapshot.audited.data() ? "\n  {" : ",\n  {";

@@ -62,6 +62,7 @@ class Relations {
     check_read();
     check_peers();
     check_rebound();
+    check_fetch_time();
   }
 
  private:
@@ -80,6 +81,23 @@ class Relations {
     read(intake.htcp.listen, intake.htcp.topic, "intake.htcp.topic");
     if (intake.htcp.listen.empty()) {
       read(intake.htcp.groups, intake.htcp.topic, "intake.htcp.topic");
+    }
+  }
+
+  // Only what the audit sees raises it.
+  void check_fetch_time() {
+    const FenceConfig& fence = config_.purge.fence;
+    const std::string path = "purge.fence.fetch_time_max";
+    if (!fence.fetch_time_max) return;
+    const std::string found = duration_text(*fence.fetch_time_max);
+    if (!fence.fetch_time) {
+      report(path, {"raises a fetch_time that is off", found, "off, or a fetch_time", ""});
+    } else if (*fence.fetch_time_max < *fence.fetch_time) {
+      report(path, {"is shorter than purge.fence.fetch_time", found,
+                    "at least " + duration_text(*fence.fetch_time), ""});
+    }
+    if (!config_.purge.audit.sample) {
+      report(path, {"needs purge.audit, which is off", found, "off, or purge.audit.sample", ""});
     }
   }
 

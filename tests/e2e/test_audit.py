@@ -26,15 +26,17 @@ sub vcl_backend_response {{ set beresp.do_stream = false; set beresp.grace = 0s;
 
 class Origin(ThreadedServer):
     """Counts what is asked. Of pages under /held/ the head is sent at once, and the body, which is
-    that of the moment of asking, after release(). Pages under /expired/ are too old from the start
-    and say that they must not be used without asking.
+    that of the moment of asking, after release() of that page or of all. Pages under /expired/ are
+    too old from the start and say that they must not be used without asking.
     """
 
     def __init__(self):
         self.version = 1
         self.asked = Counter()
         self.held = {}  # path: the Date that its head was sent with
-        self._released = threading.Event()
+        self._released = threading.Condition()
+        self._free = set()
+        self._all_free = False
         origin = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,9 +54,10 @@ class Origin(ThreadedServer):
                 else:
                     self.send_header('Cache-Control', 'public, max-age=3600')
                 self.end_headers()
-                if self.path.startswith('/held/') and not origin._released.is_set():
+                if self.path.startswith('/held/') and not origin.is_free(self.path):
                     origin.held[self.path] = time.time()
-                    origin._released.wait(60)
+                    with origin._released:
+                        origin._released.wait_for(lambda: origin.is_free(self.path), 60)
                 self.wfile.write(body)
 
             do_HEAD = do_GET
@@ -65,8 +68,16 @@ class Origin(ThreadedServer):
 
         super().__init__(Handler)
 
-    def release(self):
-        self._released.set()
+    def is_free(self, page):
+        return self._all_free or page in self._free
+
+    def release(self, page=None):
+        with self._released:
+            if page is None:
+                self._all_free = True
+            else:
+                self._free.add(page)
+            self._released.notify_all()
 
     def cleanup(self):
         self.release()
@@ -88,12 +99,12 @@ class AuditTestCase(ServerTestCase):
     def varnish(self, vcl=None):
         return Varnish(self.origin.address, vcl=vcl).start()
 
-    def daemon(self, target):
+    def daemon(self, target, fence=None):
         self.http = f'127.0.0.1:{free_port()}'
         audit = {'sample': '100%', 'budget': '100%', 'clock_margin': '0s'}
         return Purgeline(None, [], [('cache', [target])],
                          {'intake': {'http': {'listen': [self.http]}},
-                          'purge': {'audit': audit}}).start()
+                          'purge': {'audit': audit, **({'fence': fence} if fence else {})}}).start()
 
     def purge(self, page):
         """Returns when the cache has answered."""
@@ -154,6 +165,71 @@ class TestStaleCopies(AuditTestCase):
         varnish.cached = lambda host, page: http_client.request(
             varnish.address, 'PURGE', page, host, {'X-Purgeline-Audit': '1'}).status == 200
         self.assert_planted_copy_is_found(varnish, varnish.unix_address, 'shipped VCL')
+
+
+class TestFetchTime(AuditTestCase):
+    FENCE = {'origin_lag': '0s', 'fetch_time': '1s', 'hit_time': '0s', 'fetch_time_max': '20s'}
+
+    def edit_while_fetched(self, cache, page):
+        """A client waits for the page, which is edited and purged while the cache fetches it."""
+        client = threading.Thread(target=lambda: cache.get(HOST, page))
+        client.start()
+        self.addCleanup(client.join)
+        self.addCleanup(self.origin.release)
+        wait_for(lambda: page in self.origin.held, 10, 'the cache fetches the page')
+        wait_for(lambda: time.time() > self.origin.held[page] + 2.2, 10, 'the copy will be old')
+        self.origin.version += 1
+        self.purge(page)
+        return client
+
+    def assert_raised(self, cache, target):
+        daemon = self.daemon(target, self.FENCE)
+        self.assertEqual(daemon.metric('purgeline_fence_fetch_time_seconds'), 1)
+        # The copy has to come between the fence and the look a second later. A machine that is too
+        # busy for that gets another try.
+        for tries in range(1, 6):
+            page = f'/held/{tries}'
+            client = self.edit_while_fetched(cache, page)
+            daemon.wait_metric('purgeline_fence_purges_total', tries, how='sent', timeout=20)
+            self.assertEqual(daemon.metric('purgeline_open_fences'), 0)
+            self.origin.release(page)
+            client.join()
+            daemon.wait_metric('purgeline_audit_looks_total', tries, stage='fence', timeout=20)
+            if daemon.metric('purgeline_stale_after_purge_total', stage='fence') > 0:
+                break
+        else:
+            self.fail('no copy came between a fence and its look')
+        raised = daemon.metric('purgeline_fence_fetch_time_seconds')
+        self.assertGreater(raised, 3)  # 2 s at least, and half as much again
+        self.assertLessEqual(raised, 20)
+        self.assertIn('fetch time raised', daemon.log.read_text())
+        self.assertAlmostEqual(self.audit(daemon)['fetch_time'], raised, 2)
+
+        # The next such fetch ends when its fence would have been over, and is removed by it now.
+        # What was purged again has its first look behind it too, so the one to come is the next.
+        daemon.wait_metric('purgeline_audit_looks_total', tries + 1, stage='first', timeout=20)
+        page = '/held/next'
+        client = self.edit_while_fetched(cache, page)
+        daemon.wait_metric('purgeline_audit_looks_total', tries + 2, stage='first', timeout=20)
+        purged = time.time()
+        wait_for(lambda: time.time() > purged + 0.5, 10, 'the former fence would be over')
+        self.origin.release(page)
+        client.join()
+        self.assertTrue(cache.cached(HOST, page))
+        wait_for(lambda: not cache.cached(HOST, page), 20, 'its fence')
+        self.assertEqual(daemon.metric('purgeline_audit_purged_again_total'), 1)
+        self.assertIn(f'version {self.origin.version}', cache.get(HOST, page).body)
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_traffic_server(self):
+        server = self.traffic_server()
+        self.assert_raised(server, server.address)
+
+    def test_varnish(self):
+        varnish = self.varnish(VCL % self.origin.port)
+        varnish.cached = lambda host, page: http_client.request(
+            varnish.address, 'PURGE', page, host, {'X-Purgeline-Audit': '1'}).status == 200
+        self.assert_raised(varnish, varnish.unix_address)
 
 
 class TestTheOrigin(AuditTestCase):

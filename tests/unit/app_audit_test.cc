@@ -164,6 +164,38 @@ TEST_F(AppAuditTest, AStaleCopyIsCountedKeptToldAndPurgedAgain) {
   EXPECT_EQ(out.audited[0].how, "");
 }
 
+// A copy that outlived its fence: the next fences wait for longer, and less so by and by.
+TEST_F(AppAuditTest, AFetchThatOutlivedItsFenceRaisesTheFetchTimeUntilItIsCalm) {
+  PurgeConfig fenced = config();
+  fenced.fence = {seconds(10), seconds(1), seconds(1), 1000, seconds(60)};
+  audit_.change(fenced);
+  EXPECT_EQ(audit_.fetch_time(), Duration(seconds(10)));
+  purged("/a");
+  after(seconds(1));
+  connect();
+  answer("HTTP/1.1 504 x\r\nX-Purgeline-Audit: absent\r\nContent-Length: 0\r\n\r\n");
+  after(seconds(12));
+  EXPECT_FALSE(audit_.take_fetch_time_change());
+  answer(copy(seconds(22)));
+  EXPECT_TRUE(audit_.take_fetch_time_change());
+  EXPECT_FALSE(audit_.take_fetch_time_change()) << "told once";
+  // Made 9 s before v, and not there before v + 11 s.
+  EXPECT_EQ(audit_.fetch_time(), Duration(seconds(30)));
+  const std::vector<std::string> lines{"stale copy h/a 127.0.0.1:1 fence", "fetch time raised h/a"};
+  EXPECT_EQ(log_.lines, lines);
+  audit_.change(fenced);
+  EXPECT_EQ(audit_.fetch_time(), Duration(seconds(30))) << "a reload forgets nothing";
+  const MonoTime raised = clock_.now();
+  after(seconds(60));
+  answer("HTTP/1.1 504 x\r\nX-Purgeline-Audit: absent\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(snapshot().audit->open, 0);
+  EXPECT_EQ(audit_.next_due(), raised + minutes(60)) << "the loop wakes up for it";
+  after(minutes(60));
+  EXPECT_TRUE(audit_.take_fetch_time_change());
+  EXPECT_EQ(audit_.fetch_time(), Duration(seconds(20)));
+  EXPECT_EQ(log_.lines.back(), "fetch time lowered");
+}
+
 TEST_F(AppAuditTest, FindingsAndWhatIsPurgedAgainAreBounded) {
   for (int i = 0; i < 100; ++i) purged("/" + std::to_string(i));
   after(seconds(1));

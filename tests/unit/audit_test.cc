@@ -92,7 +92,7 @@ TEST(AuditSample, IsTheShareThatWasAskedForAndAllThatNeededARetry) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(all.wants(0));
   Auditor off(options(0), random);
   for (int i = 0; i < 100; ++i) EXPECT_FALSE(off.wants(0) || off.wants(1));
-  off.change(options(1'000'000));
+  off.change(options(1'000'000), MonoTime{});
   EXPECT_TRUE(off.wants(0));
 }
 

@@ -39,6 +39,7 @@ World ready_world() {
 TEST(AdminPages, TheAuditTellsWhatItSeesAndWhatItFound) {
   World world;
   world.snapshot.audit = AuditMetrics{};
+  world.snapshot.shard.fetch_time = 30.5;
   world.snapshot.audit_ratio = AuditRatioMetrics{0.75};
   world.snapshot.audited = {{"backend", "a:1", "only-if-cached", ""},
                             {"frontend", "b:1", "", "\""}};
@@ -55,7 +56,7 @@ TEST(AdminPages, TheAuditTellsWhatItSeesAndWhatItFound) {
   world.snapshot.findings = std::make_shared<std::vector<AuditFinding>>(1, finding);
   world.snapshot.findings_ever = 9;
   EXPECT_EQ(world.get("/audit").body,
-            R"({"on":true,"consistency_ratio":0.750000,"targets":[
+            R"({"on":true,"consistency_ratio":0.750000,"fetch_time":30.500,"targets":[
   {"layer":"backend","target":"a:1","looked_at":true,"how":"only-if-cached","why_not":""},
   {"layer":"frontend","target":"b:1","looked_at":false,"how":"","why_not":"\""}
 ],"stale":9,"newest":[
