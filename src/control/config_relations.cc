@@ -99,6 +99,10 @@ class Relations {
     if (!config_.purge.audit.sample) {
       report(path, {"needs purge.audit, which is off", found, "off, or purge.audit.sample", ""});
     }
+    if (!config_.purge.peers.topic.empty()) {
+      report(path, {"would be another on each host, and purge.peers wait for each other's fences",
+                    found, "off, or no purge.peers", ""});
+    }
   }
 
   void check_rebound() {
