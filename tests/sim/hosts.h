@@ -26,9 +26,6 @@ namespace purgeline::sim {
 
 class Hosts {
  public:
-  // Whether a frontend's fence waits for the peers' backend fences, as its purge does for their
-  // purges.
-  static constexpr bool kFencesWaitForPeers = false;
   enum class Barrier : std::uint8_t {
     on,
     off,          // no host has peers in its configuration

@@ -97,9 +97,9 @@ void Hosts::build(Host& host) {
   checks.times = times_;
   checks.fences = fences_;
   checks.fresh = true;
-  checks.fence_barrier = kFencesWaitForPeers;
+  checks.fence_barrier = true;
   checks.travel = config_.peers.interval + SimPeers::kTravel;
-  if (fences_ && kFencesWaitForPeers) checks.travel += (times_.lag + times_.fetch) * 3 / 16;
+  if (fences_) checks.travel += (times_.lag + times_.fetch) * 3 / 16;
   checks.reads_only = barrier_ == Barrier::off_to_read;
   host.checker = std::make_unique<Checker>(std::move(checks), clock_, host.transport, letters_);
 }
