@@ -123,6 +123,18 @@ TEST_F(FencedPeersTest, AFenceThatFoundNoRoomIsDoneAgainAsWell) {
   EXPECT_EQ(bench.committed(), 4);
 }
 
+// Its offsets begin anew, so nobody will ever say that the former ones are fenced.
+TEST_F(FencedPeersTest, WhatWaitsInALogThatIsMadeAnewHoldsNobodyBack) {
+  start();
+  for (int i = 0; i < 3; ++i) bench.append("h/page" + std::to_string(i));
+  run_fenced(seconds(14), 3, 0, 0);
+  ASSERT_EQ(snapshot().peers->waiting_fences, 3);
+  bench.log.recreate_topic(LonePipeline::kTopic);
+  run_fenced(seconds(4), 0, 0, 0);
+  EXPECT_EQ(snapshot().peers->waiting_fences, 0);
+  EXPECT_EQ(bench.lines.count("peer left out"), 0);
+}
+
 // Each other's frontends, and the second one gets the event later.
 TEST_F(FencedPeersTest, TwoHostsWaitForEachOthersBackendsAndNotForEver) {
   FakePeers link_a{"a"}, link_b{"b"};
