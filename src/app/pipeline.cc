@@ -275,6 +275,7 @@ void Pipeline::accept(Partitions::Partition& partition, const Record& record,
   input.origin = {record.partition, record.offset};
   input.peers = peers_ && peers_->waits(reading, record.offset);
   input.fence_peers = peers_ && peers_->fence_waits(reading, record.offset);
+  input.among_peers = peers_.has_value();
   if (ShardWatches* const watching = watches()) {
     watching->on_accepted(event, input.ticket, input.targets);
   }

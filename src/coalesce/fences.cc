@@ -90,7 +90,7 @@ std::uint32_t Fences::find(const FenceInput& input, MonoTime due, bool rebound) 
     const bool same = fence.first_due == due && fence.targets == input.targets &&
                       fence.plan == plans_.current() && fence.rebound == rebound;
     const bool waits =
-        fence.peers == input.peers &&
+        fence.peers == input.peers && (!input.passed_by_peers || fence.layer == 0) &&
         (!input.peers || (fence.layer == 0 && fence.origin.partition == input.origin.partition));
     if (same && waits && !fence.partly) return at;
     at = fence.next_of_key;
@@ -104,14 +104,14 @@ std::uint32_t Fences::find(const FenceInput& input, MonoTime due, bool rebound) 
 std::optional<FenceRef> Fences::owe(const FenceInput& input) {
   if (!on()) return FenceRef{};
   const std::uint8_t layer = first_layer(input.targets);
-  if (layer > 0) return owe_one(input, layer, times_.hit_time, false);
+  // What other hosts do not wait for, and have no part in.
+  FenceInput alone = input;
+  alone.peers = alone.passed_by_peers = false;
+  if (layer > 0) return owe_one(alone, layer, times_.hit_time, false);
   std::optional<FenceRef> fence{FenceRef{}};
   if (times_.fetch_time) {
     fence = owe_one(input, layer, times_.origin_lag + *times_.fetch_time, false);
   }
-  // Other hosts know nothing of them.
-  FenceInput alone = input;
-  alone.peers = false;
   for (const Duration after : times_.rebounds) {
     if (!owe_one(alone, layer, after, true)) fence.reset();
   }
@@ -130,6 +130,7 @@ std::optional<FenceRef> Fences::owe_one(const FenceInput& input, std::uint8_t la
     Fence& fence = fences_[found];
     fence.live = fence.live || live;
     if (fence.peers) fence.origin.offset = std::max(fence.origin.offset, input.origin.offset);
+    if (input.passed_by_peers) fence.answered = std::max(fence.answered, clock_.now());
     return FenceRef{found, fence.generation};
   }
   if (live ? room() <= reserved_ : backlog_places() == 0) {
@@ -153,7 +154,7 @@ std::uint32_t Fences::make(const FenceInput& input, std::uint8_t layer, MonoTime
   fence = Fence{};
   fence.generation = generation;
   fence.first_due = fence.due = due;
-  fence.answered = kNever;
+  fence.answered = input.passed_by_peers ? clock_.now() : kNever;
   fence.step = steps_.open();
   fence.origin = input.origin;
   fence.key = input.key;

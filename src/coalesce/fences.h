@@ -62,6 +62,7 @@ struct FenceInput {
   Priority priority{Priority::live};
   EventOrigin origin;
   bool peers{false};  // the next layer's waits for other hosts. REQUIRES: the origin is known
+  bool passed_by_peers{false};  // or they have fenced the event by now, and not before
 };
 
 // Names a fence that may be gone.

@@ -59,8 +59,9 @@ bool Journeys::accept(const JourneyInput& input) {
   plans_.use(event.plan);
   event.key = coalescer_.hold(input.key, input.text);
   // Before its purge is written, also when it needs none.
-  const auto fence = fences_.owe(
-      {event.key, event.version, event.targets, event.priority, input.origin, input.fence_peers});
+  const auto fence =
+      fences_.owe({event.key, event.version, event.targets, event.priority, input.origin,
+                   input.fence_peers, input.among_peers && !input.fence_peers});
   if (fence && event.priority == Priority::catch_up) event.fence = *fence;
   if (input.peers) {
     event.peers = true;
@@ -68,6 +69,8 @@ bool Journeys::accept(const JourneyInput& input) {
     for_peers_[event.ticket.reading].push_back(index);
     ++waiting_for_peers_;
   }
+  const bool first = (event.targets & plans_.mask(event.plan, 0)) != 0;
+  event.after_peers = first && input.among_peers && !input.peers;
   enter_layers(index);
   return fence.has_value();
 }
@@ -106,6 +109,8 @@ void Journeys::enter_layers(std::uint32_t index) {
       return;
     }
     event.answered = event.version;
+    // The backends elsewhere may have answered later than what covers the event on those here.
+    if (std::exchange(event.after_peers, false)) event.answered = event.arrived;
     event.ahead = 0;
     for (const TargetId target : layers_of(event)[event.layer]) {
       if (want(index, target)) ++event.pending;

@@ -54,6 +54,8 @@ struct JourneyInput {
   EventOrigin origin{};
   bool peers{false};        // layer 1 waits for other hosts as well
   bool fence_peers{false};  // and so does the fence of the layers behind it
+  // There are other hosts. What does not wait for them they have passed by now, and not before.
+  bool among_peers{false};
 };
 
 struct FinishedEvent {
@@ -167,7 +169,8 @@ class Journeys : public SettleSink, public FenceWaiter {
     bool has_time{false};
     bool dead{false};
     bool left_out{false};
-    bool peers{false};  // it waits for them
+    bool peers{false};        // it waits for them
+    bool after_peers{false};  // they passed it before it came, nobody knows when
     Priority priority{Priority::live};
   };
   using Lane = IndexList<Event, &Event::lane>;

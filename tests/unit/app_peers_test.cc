@@ -37,6 +37,27 @@ TEST_F(PeersTest, WhatAllPeersHavePassedAlreadyIsPurgedOnce) {
   EXPECT_EQ(bench.committed(), 1);
 }
 
+// The peers were purged after what covers it here: a frontend may have been filled from there
+// since.
+TEST_F(PeersTest, WhatPeersHavePassedIsNotCoveredByAPurgeBeforeThat) {
+  bench.config.coalesce.clock_margin = milliseconds(10);
+  start(1);
+  bench.run(milliseconds(50));  // the end of the log is looked at ten times a second
+  bench.append("h/page");
+  bench.run(milliseconds(20));
+  link.hear("p1", 2);
+  link.hear("p2", 2);
+  bench.run(milliseconds(20));
+  const MonoTime heard = bench.clock.now();
+  bench.log.append(LonePipeline::kTopic, 0, bench.clock.wall() - seconds(1),
+                   R"({"meta":{"uri":"http://h/page"}})");
+  bench.run(seconds(2));
+  EXPECT_EQ(backend("h/page").size(), 1u) << "it is covered here";
+  ASSERT_EQ(frontend("h/page").size(), 2u);
+  EXPECT_GE(frontend("h/page")[1].handed, heard);
+  EXPECT_EQ(bench.committed(), 2);
+}
+
 // Peers that are ready before the backend here: nothing is sent twice.
 TEST_F(PeersTest, APeerThatIsFasterThanTheBackendHereCostsNothing) {
   start();

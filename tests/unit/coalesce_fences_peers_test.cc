@@ -79,6 +79,21 @@ TEST(Fences, OneThatIsSharedWaitsForTheLatestEvent) {
   EXPECT_EQ(b.fences().open(), 1u);
 }
 
+// When they fenced it is not known: later, perhaps, than what was purged here since.
+TEST(Fences, OneThatPeersHaveHadAlreadyComesAHitTimeAfterItsEvent) {
+  Bench b;
+  b.among_peers = true;
+  const MonoTime changed = b.clock.now();
+  b.event(7);
+  b.run(seconds(15));
+  ASSERT_EQ(b.purges(kFrontend).size(), 2u);
+  const MonoTime read = b.clock.now();
+  b.event(7, read - changed);
+  b.run(seconds(3));
+  EXPECT_EQ(b.purges(kBackend).size(), 2u) << "it is covered here";
+  EXPECT_GE(b.purges(kFrontend).back(), read + kHit);
+}
+
 TEST(Fences, NothingWaitsInALogThatIsGone) {
   Bench b;
   b.peers = true;

@@ -59,7 +59,8 @@ struct Bench : JourneySink {
                             priority,
                             {partition, Offset{static_cast<std::int64_t>(number)}},
                             false,
-                            peers});
+                            peers,
+                            among_peers});
   }
   [[nodiscard]] std::optional<Offset> waits_for(PartitionId of = PartitionId{0}) {
     const auto first = fences().first_for_peers(of);
@@ -114,6 +115,7 @@ struct Bench : JourneySink {
   AttemptResult answers{AttemptResult::purged};
   PartitionId partition{0};  // of the events that come
   bool peers{false};         // their fences wait for other hosts
+  bool among_peers{false};   // or other hosts have fenced them already
 };
 
 }  // namespace purgeline::fences_test
