@@ -70,12 +70,19 @@ void JournalReader::serve() {
       // Whoever stops waits for one question, not for all.
       Result<Answer> answered =
           open ? answer(one.question) : Result<Answer>(failure(Errc::closed, "stopped"));
+      // Its pages would be kept, also when the file has been mended.
+      if (!answered && answered.error().code == Errc::corrupt) close_database();
       const bool pushed = answers_.push(Answered{std::move(answered), std::move(one.end)});
       CHECK(pushed);
       if (wake_fd_ >= 0) write_eventfd(wake_fd_);
     }
     asked.clear();
   }
+}
+
+void JournalReader::close_database() {
+  sql_ = {};
+  database_.reset();
 }
 
 Status JournalReader::prepare() {

@@ -108,6 +108,7 @@ class JournalReader {
   };
 
   [[nodiscard]] Status prepare();
+  void close_database();
   void serve();
   [[nodiscard]] Result<Answer> answer(const Question& question);
   [[nodiscard]] Result<Answer> page(const ReadPage& question);

@@ -90,13 +90,13 @@ void JournalSource::reposition(CursorId id, Offset from) {
   cursor.row = 0;
   cursor.asking = false;
   cursor.lost = false;
-  set_damaged(id, cursor, nullptr);
+  tell_damage(id, cursor, nullptr);
   cursor.not_before = {};
   fetch(id, cursor);
 }
 
 void JournalSource::close(CursorId id) {
-  set_damaged(id, cursor_of(id), nullptr);
+  tell_damage(id, cursor_of(id), nullptr);
   cursors_.erase(id);
 }
 
@@ -150,7 +150,7 @@ void JournalSource::on_page(CursorId id, std::uint64_t place,
   if (at == cursors_.end() || at->second->place != place) return;
   Cursor& cursor = *at->second;
   cursor.asking = false;
-  set_damaged(id, cursor, answer ? nullptr : &answer.error());
+  tell_damage(id, cursor, answer ? nullptr : &answer.error());
   tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) {
     cursor.not_before = clock_.now() + options_.retry;
@@ -251,6 +251,7 @@ void JournalSource::on_identity(Result<JournalReader::Answer> answer) {
   if (stopped_) return;
   looking_ = false;
   look_at_ = clock_.now() + (answer ? options_.look_every : options_.retry);
+  tell_damage("identity", unknown_, answer ? nullptr : &answer.error());
   tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) return;
   const auto& known = std::get<JournalReader::Identity>(*answer);
@@ -291,17 +292,21 @@ void JournalSource::take_ends() {
   }
 }
 
-// `error`: of the page that it needs next; any other than of a damaged file is the disk's.
-void JournalSource::set_damaged(CursorId id, Cursor& cursor, const Error* error) {
+// `known`: what was said last. Any error other than of a damaged file is the disk's.
+void JournalSource::tell_damage(const std::string& where, bool& known, const Error* error) {
   const bool damaged = error != nullptr && error->code == Errc::corrupt;
-  if (!damaged && !cursor.damaged) return;
-  journal_.report_damage("cursor " + std::to_string(id.value()), damaged ? error->detail : "");
-  if (damaged == cursor.damaged) return;
-  cursor.damaged = damaged;
+  if (!damaged && !known) return;
+  journal_.report_damage(where, damaged ? error->detail : "");
+  if (damaged == known) return;
+  known = damaged;
   if (damaged)
     ++damaged_;
   else
     --damaged_;
+}
+
+void JournalSource::tell_damage(CursorId id, Cursor& cursor, const Error* error) {
+  tell_damage("cursor " + std::to_string(id.value()), cursor.damaged, error);
 }
 
 // What others can read does not help the one that cannot.

@@ -95,7 +95,8 @@ class JournalSource final : public Source {
   void on_identity(Result<JournalReader::Answer> answer);
   void take_ends();
   void tell_state(bool reachable, const std::string& why);
-  void set_damaged(CursorId id, Cursor& cursor, const Error* error);
+  void tell_damage(const std::string& where, bool& known, const Error* error);
+  void tell_damage(CursorId id, Cursor& cursor, const Error* error);
   [[nodiscard]] bool wanted(const std::string& topic) const;
 
   Journal& journal_;
@@ -122,7 +123,8 @@ class JournalSource final : public Source {
   MonoTime looking_since_{};
   std::string cluster_;
   std::optional<bool> reachable_;  // as last told
-  std::size_t damaged_{0};         // cursors
+  bool unknown_{false};            // what the file is, because it is damaged
+  std::size_t damaged_{0};         // that, and cursors
 };
 
 // Place: behind the committer. Thread: the shard's.
