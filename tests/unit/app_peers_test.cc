@@ -40,14 +40,18 @@ TEST_F(PeersTest, WhatAllPeersHavePassedAlreadyIsPurgedOnce) {
 // The peers were purged after what covers it here: a frontend may have been filled from there
 // since.
 TEST_F(PeersTest, WhatPeersHavePassedIsNotCoveredByAPurgeBeforeThat) {
+  // So that the page's purge of the frontend begins well after the backend's answer.
+  constexpr int kOthers = 6;
   bench.config.coalesce.clock_margin = milliseconds(10);
-  start(1);
-  bench.run(milliseconds(50));  // the end of the log is looked at ten times a second
+  bench.transport.cache(kFrontend).latency = milliseconds(3);
+  start(kOthers + 1);
+  bench.run(milliseconds(20));  // the end of the log is looked at ten times a second
+  for (int i = 0; i < kOthers; ++i) bench.append("h/" + std::to_string(i));
   bench.append("h/page");
-  bench.run(milliseconds(20));
-  link.hear("p1", 2);
-  link.hear("p2", 2);
-  bench.run(milliseconds(20));
+  bench.run(milliseconds(40));
+  link.hear("p1", kOthers + 2);
+  link.hear("p2", kOthers + 2);
+  bench.run(milliseconds(5));
   const MonoTime heard = bench.clock.now();
   bench.log.append(LonePipeline::kTopic, 0, bench.clock.wall() - seconds(1),
                    R"({"meta":{"uri":"http://h/page"}})");
@@ -55,7 +59,7 @@ TEST_F(PeersTest, WhatPeersHavePassedIsNotCoveredByAPurgeBeforeThat) {
   EXPECT_EQ(backend("h/page").size(), 1u) << "it is covered here";
   ASSERT_EQ(frontend("h/page").size(), 2u);
   EXPECT_GE(frontend("h/page")[1].handed, heard);
-  EXPECT_EQ(bench.committed(), 2);
+  EXPECT_EQ(bench.committed(), kOthers + 2);
 }
 
 // Peers that are ready before the backend here: nothing is sent twice.
