@@ -112,6 +112,12 @@ void KafkaQueueDeleter::operator()(rd_kafka_queue_s* queue) const {
   rd_kafka_queue_destroy(queue);
 }
 
+void KafkaProducerDeleter::operator()(rd_kafka_s* producer) const {
+  rd_kafka_purge(
+      producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+  rd_kafka_destroy(producer);
+}
+
 void KafkaClient::TopicDeleter::operator()(rd_kafka_topic_s* topic) const {
   rd_kafka_topic_destroy(topic);
 }

@@ -81,6 +81,12 @@ struct KafkaQueueDeleter {
 };
 using KafkaQueue = std::unique_ptr<rd_kafka_queue_s, KafkaQueueDeleter>;
 
+// Its end does not wait for what was not confirmed.
+struct KafkaProducerDeleter {
+  void operator()(rd_kafka_s* producer) const;
+};
+using KafkaProducer = std::unique_ptr<rd_kafka_s, KafkaProducerDeleter>;
+
 // Place: under the Kafka source and offset store. Thread: librdkafka's calls may come from any
 // thread; the queues belong to the shard. Bound: librdkafka's own, set in kafka_conf. All queues of
 // a client are given back before the client ends.

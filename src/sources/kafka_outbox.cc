@@ -69,12 +69,6 @@ KafkaSettings kafka_outbox_settings(const KafkaOutboxOptions& options) {
   return settings;
 }
 
-void KafkaOutbox::ClientDeleter::operator()(rd_kafka_s* client) const {
-  rd_kafka_purge(
-      client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-  rd_kafka_destroy(client);
-}
-
 KafkaOutbox::KafkaOutbox(KafkaOutboxOptions options, OutboxLog& outbox, Clock& clock, EventLog& log)
     : options_(std::move(options)),
       settings_(kafka_outbox_settings(options_)),

@@ -78,9 +78,6 @@ class KafkaOutbox : private OutboxVisitor {
     MonoTime not_before{};
     WallTime oldest{};
   };
-  struct ClientDeleter {
-    void operator()(rd_kafka_s* client) const;
-  };
 
   [[nodiscard]] Status open();
   void close();
@@ -109,7 +106,7 @@ class KafkaOutbox : private OutboxVisitor {
   std::string told_;
 
   // The thread's.
-  std::unique_ptr<rd_kafka_s, ClientDeleter> client_;
+  KafkaProducer client_;
   KafkaQueue events_;
   std::vector<OutboxTopic> topics_;
   std::deque<Line> lines_;  // in order of discovery

@@ -68,12 +68,6 @@ rd_kafka_resp_err_t produce(rd_kafka_t* client, const std::string& topic, const 
 
 }  // namespace
 
-void KafkaPeers::ProducerDeleter::operator()(rd_kafka_s* client) const {
-  rd_kafka_purge(
-      client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-  rd_kafka_destroy(client);
-}
-
 // What a partition's queue hands over.
 class KafkaPeers::Messages : public KafkaMessageVisitor {
  public:

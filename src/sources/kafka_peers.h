@@ -64,9 +64,6 @@ class KafkaPeers final : public PeerLink {
     PartitionName name;
     KafkaQueue queue;
   };
-  struct ProducerDeleter {
-    void operator()(rd_kafka_s* client) const;
-  };
   class Messages;
   class Events;
 
@@ -99,7 +96,7 @@ class KafkaPeers final : public PeerLink {
   std::unique_ptr<KafkaClient> reader_;
   KafkaQueue reader_events_;
   std::vector<Reading> readings_;
-  std::unique_ptr<rd_kafka_s, ProducerDeleter> producer_;
+  KafkaProducer producer_;
   KafkaQueue producer_events_;
   bool saying_{false};  // a message is on its way
   MonoTime ask_at_{};
