@@ -78,27 +78,54 @@ inline constexpr std::size_t kFaults = 0 PURGELINE_FAULTS(X);
 
 using FaultCounts = std::array<std::uint64_t, kFaults>;
 
-class Faults {
- public:
-  explicit Faults(test::FakeRandom& random);
+struct FaultRow {
+  const char* name;
+  std::uint32_t most;
+};
 
+// The kinds of one table; each is drawn a likeliness, or none.
+template <class Kind, std::size_t kCount>
+class FaultsOf {
+ public:
   // Rolls for a kind that happens by chance, and counts it when it does.
-  bool hit(Fault fault);
+  bool hit(Kind kind) {
+    const std::uint32_t likeliness = likeliness_[static_cast<std::size_t>(kind)];
+    if (stopped_ || likeliness == 0 || random_.below(1000) >= likeliness) return false;
+    happened(kind);
+    return true;
+  }
   // How often a planned kind is to happen in this run.
-  [[nodiscard]] std::uint64_t times(Fault fault);
-  void happened(Fault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
-  void set(Fault fault, std::uint32_t likeliness) {
-    likeliness_[static_cast<std::size_t>(fault)] = likeliness;
+  [[nodiscard]] std::uint64_t times(Kind kind) const {
+    return stopped_ ? 0 : likeliness_[static_cast<std::size_t>(kind)];
+  }
+  void happened(Kind kind) { ++counts_[static_cast<std::size_t>(kind)]; }
+  void set(Kind kind, std::uint32_t likeliness) {
+    likeliness_[static_cast<std::size_t>(kind)] = likeliness;
   }
   // From now on nothing goes wrong any more.
   void stop() { stopped_ = true; }
-  [[nodiscard]] const FaultCounts& counts() const { return counts_; }
+  [[nodiscard]] const std::array<std::uint64_t, kCount>& counts() const { return counts_; }
+
+ protected:
+  // `quiet`: nothing goes wrong, and as much is drawn.
+  FaultsOf(test::FakeRandom& random, const FaultRow (&rows)[kCount], bool quiet) : random_(random) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bool drawn = random_.below(2) == 0;
+      const auto likeliness = static_cast<std::uint32_t>(1 + random_.below(rows[i].most));
+      if (drawn && !quiet) likeliness_[i] = likeliness;
+    }
+  }
 
  private:
   test::FakeRandom& random_;
-  std::array<std::uint32_t, kFaults> likeliness_{};
-  FaultCounts counts_{};
+  std::array<std::uint32_t, kCount> likeliness_{};
+  std::array<std::uint64_t, kCount> counts_{};
   bool stopped_{false};
+};
+
+class Faults : public FaultsOf<Fault, kFaults> {
+ public:
+  explicit Faults(test::FakeRandom& random);
 };
 
 }  // namespace purgeline::sim

@@ -10,11 +10,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Row {
-  const char* name;
-  std::uint32_t most;
-};
-constexpr Row kRows[] = {
+constexpr FaultRow kRows[] = {
 #define X(kind, name, most) {name, most},
     PURGELINE_HOST_FAULTS(X)
 #undef X
@@ -28,24 +24,7 @@ const char* host_fault_name(HostFault fault) {
   return kRows[static_cast<std::size_t>(fault)].name;
 }
 
-HostFaults::HostFaults(test::FakeRandom& random, bool quiet) : random_(random) {
-  for (std::size_t i = 0; i < kHostFaults; ++i) {
-    const bool drawn = random_.below(2) == 0;
-    const auto likeliness = static_cast<std::uint32_t>(1 + random_.below(kRows[i].most));
-    if (drawn && !quiet) likeliness_[i] = likeliness;
-  }
-}
-
-bool HostFaults::hit(HostFault fault) {
-  const std::uint32_t likeliness = likeliness_[static_cast<std::size_t>(fault)];
-  if (stopped_ || likeliness == 0 || random_.below(1000) >= likeliness) return false;
-  happened(fault);
-  return true;
-}
-
-std::uint64_t HostFaults::times(HostFault fault) const {
-  return stopped_ ? 0 : likeliness_[static_cast<std::size_t>(fault)];
-}
+HostFaults::HostFaults(test::FakeRandom& random, bool quiet) : FaultsOf(random, kRows, quiet) {}
 
 PeerLink& SimPeers::link(const std::string& name) {
   std::unique_ptr<Link>& link = links_[name];

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "purgeline/peers.h"
+#include "sim/faults.h"
 #include "sim/sim_clock.h"
 
 namespace purgeline::sim {
@@ -46,21 +47,9 @@ inline constexpr std::size_t kHostFaults = 0 PURGELINE_HOST_FAULTS(X);
 
 using HostFaultCounts = std::array<std::uint64_t, kHostFaults>;
 
-// As Faults, from chance of its own.
-class HostFaults {
+class HostFaults : public FaultsOf<HostFault, kHostFaults> {
  public:
   HostFaults(test::FakeRandom& random, bool quiet);
-  bool hit(HostFault fault);
-  [[nodiscard]] std::uint64_t times(HostFault fault) const;
-  void happened(HostFault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
-  void stop() { stopped_ = true; }
-  [[nodiscard]] const HostFaultCounts& counts() const { return counts_; }
-
- private:
-  test::FakeRandom& random_;
-  std::array<std::uint32_t, kHostFaults> likeliness_{};
-  HostFaultCounts counts_{};
-  bool stopped_{false};
 };
 
 class SimPeers {
