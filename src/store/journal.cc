@@ -143,6 +143,11 @@ void Journal::report_damage(const std::string& reader, const std::string& words)
     damage_[reader] = words;
 }
 
+bool Journal::damaged() const {
+  const std::lock_guard lock(mutex_);
+  return !damage_.empty();
+}
+
 bool Journal::commit(std::string reader, const Commit& commit, Answer done) {
   return queue_.push(Move{std::move(reader), commit, std::move(done)}, {});
 }

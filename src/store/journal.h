@@ -77,6 +77,7 @@ class Journal final : public JournalWriter {
   // A reader cannot read on, because the file is damaged: nothing more is taken that it might not
   // get. The writer may go on for long without noticing. Empty `words`: it reads again.
   void report_damage(const std::string& reader, const std::string& words);
+  [[nodiscard]] bool damaged() const;
 
   // Asked together with appends, answered on the writer thread. False: stopped.
   using Answer = std::function<void(Status)>;

@@ -12,8 +12,7 @@ Status JournalOutbox::read(const std::string& topic, Offset from, OutboxVisitor&
     return failure(Errc::unavailable, "the journal is not read any more");
   }
   while (!answer) reader_.wait();
-  const bool damaged = !*answer && answer->error().code == Errc::corrupt;
-  journal_.report_damage("outbox " + topic, damaged ? answer->error().detail : "");
+  damage_.try_emplace(topic, journal_, "outbox " + topic).first->second.take(*answer);
   if (!*answer) return tl::unexpected<Error>(std::move(answer->error()));
   const auto* page = std::get_if<JournalPage>(&**answer);
   if (page == nullptr) {

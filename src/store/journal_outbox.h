@@ -5,8 +5,12 @@
 // Bound:  one page of the reader.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "purgeline/outbox.h"
 #include "store/journal.h"
+#include "store/journal_damage.h"
 #include "store/journal_reader.h"
 
 namespace purgeline {
@@ -25,6 +29,7 @@ class JournalOutbox final : public OutboxLog {
  private:
   Journal& journal_;
   JournalReader reader_;
+  std::map<std::string, JournalDamage> damage_;  // by topic
 };
 
 }  // namespace purgeline

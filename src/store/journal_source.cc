@@ -70,7 +70,7 @@ CursorId JournalSource::open(PartitionId partition, Range range, std::uint32_t /
                              Priority /*priority*/) {
   CHECK(!stopped_ && partition.value() < partitions_.size());
   const CursorId id(next_cursor_++);
-  auto cursor = std::make_unique<Cursor>();
+  auto cursor = std::make_unique<Cursor>(journal_, id);
   cursor->partition = partition;
   cursor->range = range;
   cursor->position = range.from;
@@ -90,13 +90,13 @@ void JournalSource::reposition(CursorId id, Offset from) {
   cursor.row = 0;
   cursor.asking = false;
   cursor.lost = false;
-  tell_damage(id, cursor, nullptr);
+  cursor.damage.clear();
   cursor.not_before = {};
   fetch(id, cursor);
 }
 
 void JournalSource::close(CursorId id) {
-  tell_damage(id, cursor_of(id), nullptr);
+  cursor_of(id).damage.clear();
   cursors_.erase(id);
 }
 
@@ -150,7 +150,7 @@ void JournalSource::on_page(CursorId id, std::uint64_t place,
   if (at == cursors_.end() || at->second->place != place) return;
   Cursor& cursor = *at->second;
   cursor.asking = false;
-  tell_damage(id, cursor, answer ? nullptr : &answer.error());
+  cursor.damage.take(answer);
   tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) {
     cursor.not_before = clock_.now() + options_.retry;
@@ -251,7 +251,7 @@ void JournalSource::on_identity(Result<JournalReader::Answer> answer) {
   if (stopped_) return;
   looking_ = false;
   look_at_ = clock_.now() + (answer ? options_.look_every : options_.retry);
-  tell_damage("identity", unknown_, answer ? nullptr : &answer.error());
+  damage_.take(answer);
   tell_state(answer.has_value(), answer ? std::string() : answer.error().detail);
   if (!answer) return;
   const auto& known = std::get<JournalReader::Identity>(*answer);
@@ -292,26 +292,9 @@ void JournalSource::take_ends() {
   }
 }
 
-// `known`: what was said last. Any error other than of a damaged file is the disk's.
-void JournalSource::tell_damage(const std::string& where, bool& known, const Error* error) {
-  const bool damaged = error != nullptr && error->code == Errc::corrupt;
-  if (!damaged && !known) return;
-  journal_.report_damage(where, damaged ? error->detail : "");
-  if (damaged == known) return;
-  known = damaged;
-  if (damaged)
-    ++damaged_;
-  else
-    --damaged_;
-}
-
-void JournalSource::tell_damage(CursorId id, Cursor& cursor, const Error* error) {
-  tell_damage("cursor " + std::to_string(id.value()), cursor.damaged, error);
-}
-
 // What others can read does not help the one that cannot.
 void JournalSource::tell_state(bool reachable, const std::string& why) {
-  if (reachable && damaged_ > 0) return;
+  if (reachable && journal_.damaged()) return;
   if (reachable_ == reachable) return;
   reachable_ = reachable;
   listener_->on_log_state(reachable, why);

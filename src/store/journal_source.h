@@ -15,6 +15,7 @@
 #include "purgeline/source.h"
 #include "purgeline/stores.h"
 #include "store/journal.h"
+#include "store/journal_damage.h"
 #include "store/journal_reader.h"
 
 namespace purgeline {
@@ -63,6 +64,9 @@ class JournalSource final : public Source {
     LogEnds ends;
   };
   struct Cursor {
+    Cursor(Journal& journal, CursorId id)
+        : damage(journal, "cursor " + std::to_string(id.value())) {}
+
     PartitionId partition;
     Range range;
     Offset position;  // next to hand over
@@ -72,8 +76,8 @@ class JournalSource final : public Source {
     std::uint64_t place{0};  // counts moves: answers for an earlier place are dropped
     bool asking{false};
     bool lost{false};       // out of range: stands still
-    bool damaged{false};    // the file is, where it reads
     MonoTime not_before{};  // of the next try
+    JournalDamage damage;   // of what it needs next
   };
   // A question of the caller's.
   struct Open {
@@ -95,8 +99,6 @@ class JournalSource final : public Source {
   void on_identity(Result<JournalReader::Answer> answer);
   void take_ends();
   void tell_state(bool reachable, const std::string& why);
-  void tell_damage(const std::string& where, bool& known, const Error* error);
-  void tell_damage(CursorId id, Cursor& cursor, const Error* error);
   [[nodiscard]] bool wanted(const std::string& topic) const;
 
   Journal& journal_;
@@ -123,8 +125,7 @@ class JournalSource final : public Source {
   MonoTime looking_since_{};
   std::string cluster_;
   std::optional<bool> reachable_;  // as last told
-  bool unknown_{false};            // what the file is, because it is damaged
-  std::size_t damaged_{0};         // that, and cursors
+  JournalDamage damage_{journal_, "identity"};
 };
 
 // Place: behind the committer. Thread: the shard's.
