@@ -217,6 +217,10 @@ class TestFetchTime(AuditTestCase):
         client.join()
         self.assertTrue(cache.cached(HOST, page))
         wait_for(lambda: not cache.cached(HOST, page), 20, 'its fence')
+        # By its fence, and not because the audit found it: its look comes after that of what was
+        # purged again, and finds nothing old.
+        daemon.wait_metric('purgeline_audit_looks_total', tries + 2, stage='fence', timeout=20)
+        self.assertEqual(daemon.metric('purgeline_stale_after_purge_total', stage='fence'), 1)
         self.assertEqual(daemon.metric('purgeline_audit_purged_again_total'), 1)
         self.assertIn(f'version {self.origin.version}', cache.get(HOST, page).body)
         self.assertEqual(daemon.stop(), 0)
